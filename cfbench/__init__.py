@@ -1,0 +1,62 @@
+"""cfbench: benchmark and leaderboard for visual counterfactual explanations of image classifiers."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cfbench.classifier import Classifier
+    from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
+    from cfbench.errors import CfbenchError
+    from cfbench.harness import evaluate, rescore
+    from cfbench.method import Method, Needs
+    from cfbench.metrics.base import Metric, QueryMetric
+    from cfbench.record import Record
+    from cfbench.registry import load_dataset
+    from cfbench.task import Task
+    from cfbench.view import MethodView
+
+_HOMES = {
+    "CfbenchError": "errors",
+    "Classifier": "classifier",
+    "Dataset": "dataset",
+    "Images": "dataset",
+    "Method": "method",
+    "MethodView": "view",
+    "Metric": "metrics.base",
+    "Needs": "method",
+    "NetworkSpec": "dataset",
+    "QueryMetric": "metrics.base",
+    "RawData": "dataset",
+    "Record": "record",
+    "Task": "task",
+    "evaluate": "harness",
+    "load_dataset": "registry",
+    "rescore": "harness",
+}
+
+__all__ = [
+    "CfbenchError",
+    "Classifier",
+    "Dataset",
+    "Images",
+    "Method",
+    "MethodView",
+    "Metric",
+    "Needs",
+    "NetworkSpec",
+    "QueryMetric",
+    "RawData",
+    "Record",
+    "Task",
+    "evaluate",
+    "load_dataset",
+    "rescore",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cfbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cfbench.{_HOMES[name]}"), name)

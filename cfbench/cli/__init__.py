@@ -1,0 +1,41 @@
+"""The command line. Commands import what they need when they run, so that ``--help`` stays light."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cfbench.cli.doctor import doctor
+from cfbench.cli.evaluate import evaluate
+from cfbench.cli.explain import explain
+from cfbench.cli.listing import list_things
+from cfbench.cli.prepare import prepare
+from cfbench.cli.score import score
+from cfbench.errors import CfbenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Benchmark of visual counterfactual explanations: run methods on frozen tasks, score what they stored.",
+    epilog="Start with: cfbench list, then cfbench evaluate --method wachter",
+)
+app.command("list")(list_things)
+app.command()(prepare)
+app.command()(evaluate)
+app.command()(explain)
+app.command()(score)
+app.command()(doctor)
+
+
+def main() -> None:
+    """Entry point: an error that a user can act on is one line on stderr and exit code 2."""
+    try:
+        app()
+    except CfbenchError as error:
+        print(f"error: {error}".replace("\n", " "), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; finished shards are kept: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,77 @@
+"""``cfbench doctor``: what works here, and what cannot be computed and why."""
+
+from __future__ import annotations
+
+import typer
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "lpips",
+    "pytorch-fid",
+)
+
+
+def doctor() -> None:
+    """Show versions, device, caches, the state of every frozen file, and what cannot be computed here."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from cfbench import provenance
+    from cfbench.errors import CfbenchError
+    from cfbench.files import cache_dir
+    from cfbench.judges import Judges
+    from cfbench.metrics.official import OFFICIAL
+    from cfbench.registry import DATASETS, METRICS
+    from cfbench.task import Task
+
+    console = Console()
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_row("cfbench", provenance.version())
+    facts.add_row("python", f"{platform.python_version()} on {platform.platform()}")
+    for package in PACKAGES:
+        try:
+            facts.add_row(package, version(package))
+        except PackageNotFoundError:
+            facts.add_row(package, "[red]missing[/red]: reinstall cfbench-vision")
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    facts.add_row("processor", f"{provenance.device_name('cpu')}, {torch.get_num_threads()} torch threads")
+    facts.add_row("CUDA device", accelerator)
+    facts.add_row("cache", str(cache_dir()))
+    facts.add_row("torch cache", torch.hub.get_dir())
+    for weights in OFFICIAL:
+        problem = weights.problem()
+        facts.add_row(weights.file, "verified" if problem is None else f"[yellow]{escape(problem)}[/yellow]")
+    console.print(facts, "")
+
+    broken = False
+    for name in DATASETS.names():
+        dataset = DATASETS.load(name)()
+        try:
+            files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
+            for file in files:
+                dataset.verify(file)
+            console.print(f"task {dataset.key}: {len(files)} files verified")
+            judges = Judges(Task(dataset))
+        except CfbenchError as error:
+            broken = True
+            console.print(f"[red]task {dataset.key}: {escape(str(error))}[/red]", soft_wrap=True)
+            continue
+        reasons = {metric: METRICS.load(metric)(judges).blocked() for metric in METRICS.names()}
+        for metric, reason in reasons.items():
+            if reason:
+                console.print(f"  cannot compute [bold]{metric}[/bold]: {escape(reason)}", soft_wrap=True)
+    console.print("\nnext: cfbench prepare, or cfbench evaluate --method wachter")
+    if broken:
+        raise typer.Exit(2)

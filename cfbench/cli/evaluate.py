@@ -1,0 +1,124 @@
+"""``cfbench evaluate``: run a method on a task and score it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cfbench.cli.options import (
+    DeviceOption,
+    MethodOption,
+    QuerySplit,
+    SetOption,
+    TargetRule,
+    TargetsOption,
+    TaskOption,
+    make_method,
+    make_task,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from cfbench.harness import Advance, OnAdvance
+
+FAILED_QUERIES = 3
+"""Exit code of a run that finished with failed or unreached queries."""
+
+
+def evaluate(
+    method: MethodOption,
+    settings: SetOption = None,
+    task: TaskOption = None,
+    targets: TargetsOption = TargetRule.near,
+    split: Annotated[QuerySplit, typer.Option(help="test, or validation for tuning.")] = QuerySplit.test,
+    seeds: Annotated[int, typer.Option(min=1, help="Run seeds 0 .. N-1.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N queries; the record is partial.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder below which each run gets its own.")] = Path("runs"),
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Queries a call; by default the method's.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0, help="Seconds a run; what is left counts as failed.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Explain stored failures again.")] = False,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Run a method on a task, store its counterfactuals, score them, write the record.
+
+    A run that was stopped goes on where it was when the same command is given again. Exit code 3 means that the run
+    finished but some queries failed.
+    """
+    from rich.console import Console
+
+    from cfbench.cli.tables import score_table, summary
+    from cfbench.harness import evaluate as run
+
+    chosen = make_task(task, targets, split, device)
+    console = Console()
+    failed = 0
+    for seed in range(seeds):
+        instance = make_method(method, settings)
+        with _progress(f"{instance.name} seed {seed}") as on_advance:
+            record, folder = run(
+                instance,
+                chosen,
+                root=out,
+                seed=seed,
+                limit=limit,
+                batch_size=batch_size,
+                time_limit=time_limit,
+                retry_failed=retry_failed,
+                on_advance=on_advance,
+            )
+        console.print(f"\n[bold]{instance.name}[/bold] on {chosen.key}, targets {chosen.rule}, seed {seed}")
+        console.print(score_table(record))
+        console.print(summary(record))
+        if record.queries.failed:
+            _report_failures(folder)
+        failed += record.queries.failed
+        console.print(f"\nrecord, query table and images: {shown(folder)}", soft_wrap=True)
+    console.print(f"next: cfbench explain --method {method}, or cfbench score {shown(folder)}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(FAILED_QUERIES)
+
+
+def _report_failures(folder: Path) -> None:
+    import sys
+
+    import pandas as pd
+
+    from cfbench.harness import TABLE
+
+    errors = pd.read_parquet(folder / TABLE, columns=["query_id", "error"])
+    errors = errors[errors["error"] != ""]
+    first = errors.iloc[0]
+    print(
+        f"error: {len(errors)} queries failed and count as not flipped, first {first['query_id']}: {first['error']}; "
+        f"see column error of {shown(folder / TABLE)}, then fix and run again with --retry-failed or more time",
+        file=sys.stderr,
+    )
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[OnAdvance]:
+    """A progress bar with the flip rate so far and the time to go."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("flip rate {task.fields[flips]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        row = progress.add_task(title, total=None, flips="-")
+
+        def on_advance(advance: Advance) -> None:
+            flips = f"{advance.flipped / advance.done:.3f}" if advance.done else "-"
+            progress.update(row, completed=advance.done, total=advance.requested, flips=flips)
+
+        yield on_advance

@@ -1,0 +1,82 @@
+"""``cfbench list``: what there is."""
+
+from __future__ import annotations
+
+import inspect
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    methods = "methods"
+    tasks = "tasks"
+    metrics = "metrics"
+
+
+def list_things(
+    kind: Annotated[Kind | None, typer.Argument(help="methods, tasks or metrics; by default all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+) -> None:
+    """List methods, tasks and metrics, or explain one of them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cfbench.registry import DATASETS, METHODS, METRICS
+
+    console = Console()
+    registries = {Kind.methods: METHODS, Kind.tasks: DATASETS, Kind.metrics: METRICS}
+    if kind and name:
+        _explain_one(console, kind, registries[kind].load(name.partition("@")[0] if kind is Kind.tasks else name))
+        return
+    for each in [kind] if kind else list(Kind):
+        table = Table("name", "what it is", title=each.value, title_justify="left", box=None, pad_edge=False)
+        for registered in registries[each].names():
+            table.add_row(f"[bold]{registered}[/bold]", registries[each].summary(registered))
+        console.print(table, "")
+    console.print("next: cfbench list methods NAME, or cfbench evaluate --method NAME")
+
+
+def _explain_one(console: Console, kind: Kind, found: type) -> None:
+    from rich.markup import escape
+
+    facts: dict[str, object] = {}
+    following = ""
+    if kind is Kind.methods:
+        facts = {
+            "family": found.family,  # type: ignore[attr-defined]
+            "access": f"{found.needs.access}, {found.needs.track}",  # type: ignore[attr-defined]
+            "parameters": ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(found).parameters.values())
+            or "none",
+            "citation": found.citation,  # type: ignore[attr-defined]
+        }
+        following = f"cfbench evaluate --method {found.name}"  # type: ignore[attr-defined]
+    elif kind is Kind.metrics:
+        facts = {name: getattr(found, name) for name in ("version", "direction", "bounds", "unit", "citation")}
+        following = "cfbench evaluate --method wachter"
+    else:
+        facts = {name: getattr(found, name) for name in ("version", "licence", "citation", "homepage")}
+        facts |= {"classes": ", ".join(found.classes), "image shape": found.image_shape}  # type: ignore[attr-defined]
+        facts |= {"splits": ", ".join(f"{n} {split}" for split, n in found.split_sizes.items())}  # type: ignore[attr-defined]
+        facts |= {"networks": "; ".join(_network_lines(found))}
+        following = f"cfbench prepare {found.name}"  # type: ignore[attr-defined]
+    console.print(f"[bold]{found.name}[/bold]\n{escape(inspect.getdoc(found) or '')}\n")  # type: ignore[attr-defined]
+    for fact, value in facts.items():
+        console.print(f"[dim]{fact}:[/dim] {escape(str(value))}")
+    console.print(f"\nnext: {following}")
+
+
+def _network_lines(found: type) -> list[str]:
+    dataset = found()
+    lines = []
+    for name, spec in dataset.networks.items():
+        entry = dataset.manifest.networks.get(name)
+        quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items()) if entry else "not built"
+        lines.append(f"{name} ({spec.description}; {quality})")
+    return lines

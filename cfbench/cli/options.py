@@ -1,0 +1,95 @@
+"""Options that several commands share, and how their text becomes objects."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cfbench.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from cfbench.dataset import Dataset
+    from cfbench.method import Method
+    from cfbench.task import Task
+
+
+class TargetRule(StrEnum):
+    """How targets are chosen."""
+
+    near = "near"
+    any = "any"
+
+
+class QuerySplit(StrEnum):
+    """Which queries are explained."""
+
+    test = "test"
+    validation = "validation"
+
+
+MethodOption = Annotated[str, typer.Option("--method", help="Registered name, or path/to/file.py:Class.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
+]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", help="Task key, name or name@version; by default the packaged one.")
+]
+TargetsOption = Annotated[
+    TargetRule, typer.Option("--targets", help="near: the classifier's second class; any: a seeded other class.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="A torch device, such as cpu or cuda.")]
+
+
+def dataset_of(task: str | None) -> Dataset:
+    """The data set of a task key, or the default one."""
+    from cfbench.datasets import DEFAULT
+    from cfbench.registry import load_dataset
+
+    return load_dataset(task or DEFAULT)
+
+
+def make_task(task: str | None, targets: str, split: str, device: str) -> Task:
+    """The task that the options name.
+
+    Raises:
+        InvalidParameter: torch does not know the device or cannot use it here.
+    """
+    import torch
+
+    from cfbench.task import Task
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InvalidParameter(f"device {device!r} cannot be used here: {reason}; try --device cpu") from error
+    return Task(dataset_of(task), targets=targets, split=split, device=device)
+
+
+def make_method(name: str, settings: list[str] | None) -> Method:
+    """The method of that name with ``name=value`` settings; values are read as JSON where they are JSON."""
+    from cfbench.registry import METHODS
+
+    parameters: dict[str, Any] = {}
+    for setting in settings or []:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise InvalidParameter(f"--set {setting!r} is not of the form name=value")
+        try:
+            parameters[key] = json.loads(text)
+        except ValueError:
+            parameters[key] = text
+    method: Method = METHODS.load(name).create(parameters)
+    return method
+
+
+def shown(path: Path) -> str:
+    """``path`` relative to where the user stands, if it is below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

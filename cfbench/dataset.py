@@ -1,0 +1,211 @@
+"""Data sets: frozen splits and networks on disk, described by a manifest and read with verification."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from cfbench.errors import CorruptFile, MissingResource, UnknownName
+from cfbench.files import content_hash, read_verified
+
+if TYPE_CHECKING:
+    from cfbench.training import Progress
+
+QUERY_SPLITS = ("test", "validation")
+SPLITS = (*QUERY_SPLITS, "reference", "pool")
+
+
+@dataclass(frozen=True)
+class Images:
+    """8-bit images ``[N, C, H, W]`` (uint8) and their class labels ``[N]`` (int64)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A data set as published: its training and its test images."""
+
+    train: Images
+    test: Images
+
+
+class Recipe(Protocol):
+    """How a network is trained and how its quality is measured."""
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+        """Train ``network`` in place on 8-bit images, the same from the same seed."""
+
+    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
+        """Named quality figures on held-out images."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One frozen network of a data set: its role, architecture, recipe and seed.
+
+    ``role`` is what the harness looks for: ``classifier``, ``oracle``, ``extractor``, ``autoencoder``, or what
+    adapters name in their ``needs`` (``vae``, ``loss-estimator``, ...). ``description`` is the architecture in words.
+    """
+
+    role: str
+    description: str
+    build: Callable[[], nn.Module]
+    recipe: Recipe
+    seed: int
+
+
+class FileEntry(BaseModel):
+    """Name, size and hash of one packaged file."""
+
+    model_config = ConfigDict(extra="forbid")
+    file: str
+    bytes: int
+    sha256: str
+
+
+class NetworkEntry(FileEntry):
+    """A trained network: where it is, how it was made, how good it is."""
+
+    role: str
+    architecture: str
+    parameters: int
+    command: str
+    seed: int
+    threads: int
+    seconds: float
+    quality: dict[str, float]
+
+
+class Manifest(BaseModel):
+    """Everything that belongs to one version of a data set."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: str
+    splits: dict[str, FileEntry] = {}
+    networks: dict[str, NetworkEntry] = {}
+
+
+class Dataset(ABC):
+    """A data set in its folder: subclass it, declare the facts, implement :meth:`raw`.
+
+    The packaged files lie beside the module of the subclass: ``manifest.json``, ``splits/<split>.csv`` and
+    ``.npz``, ``networks/<name>.safetensors``. Nothing is read before its sha256 has been checked.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[str]
+    classes: ClassVar[tuple[str, ...]]
+    image_shape: ClassVar[tuple[int, int, int]]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    homepage: ClassVar[str]
+    split_sizes: ClassVar[Mapping[str, int]]
+    networks: ClassVar[Mapping[str, NetworkSpec]]
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(inspect.getfile(type(self))).parent
+
+    @abstractmethod
+    def raw(self, root: Path | None) -> RawData:
+        """The published images, from ``root``, a usual place on this system, or a download.
+
+        Raises:
+            MissingResource: they are nowhere and cannot be downloaded; says how to get them.
+        """
+
+    @property
+    def key(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest in this folder.
+
+        Raises:
+            MissingResource: there is none yet.
+            CorruptFile: it is not a valid manifest of this version.
+        """
+        path = self.folder / "manifest.json"
+        if not path.is_file():
+            raise MissingResource(f"{path} is missing; build it with: cfbench prepare {self.name} --train")
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise CorruptFile(f"{path} is not a valid manifest: {error.errors()[0]['msg']}; reinstall it") from error
+        if manifest.version != self.version:
+            raise CorruptFile(f"{path} is of version {manifest.version}, expected {self.version}; reinstall it")
+        return manifest
+
+    @cached_property
+    def split_hash(self) -> str:
+        """One hash of all split files."""
+        return content_hash({name: entry.sha256 for name, entry in self.manifest.splits.items()})
+
+    def verify(self, entry: FileEntry) -> bytes:
+        """The bytes of a packaged file, after its sha256 has been checked.
+
+        Raises:
+            MissingResource: it is not there. CorruptFile: it is corrupt or truncated.
+        """
+        return read_verified(
+            self.folder / entry.file,
+            sha256=entry.sha256,
+            remedy="reinstall cfbench-vision, or rebuild it with: cfbench prepare " + self.name,
+        )
+
+    def table(self, split: str) -> pd.DataFrame:
+        """Rows of a split: ``image_id``, ``raw_index``, ``label``; query splits add ``source``, ``near``, ``any``."""
+        return pd.read_csv(BytesIO(self.verify(self.manifest.splits[f"{split}.csv"])))
+
+    def split(self, split: str) -> Images:
+        """8-bit images and labels of a split, in the order of :meth:`table`."""
+        data = self.verify(self.manifest.splits[f"{split}.npz"])
+        images = np.load(BytesIO(data), allow_pickle=False)["images"]
+        return Images(torch.from_numpy(images), torch.from_numpy(self.table(split)["label"].to_numpy().copy()))
+
+    def names(self, role: str) -> list[str]:
+        """Names of the networks that play ``role``, sorted."""
+        return sorted(name for name, spec in self.networks.items() if spec.role == role)
+
+    def entry(self, name: str) -> NetworkEntry:
+        """Manifest entry of a network.
+
+        Raises:
+            UnknownName: the data set defines no such network.
+            MissingResource: it is defined but not built; says which command builds it.
+        """
+        if name not in self.networks:
+            raise UnknownName(f"{self.key} has no network {name!r}; it has {', '.join(self.networks)}")
+        if name not in self.manifest.networks:
+            raise MissingResource(
+                f"network {name!r} of {self.key} is not built; run: cfbench prepare {self.name} --train --only {name}"
+            )
+        return self.manifest.networks[name]
+
+    def network(self, name: str) -> nn.Module:
+        """The frozen network ``name``: verified, in evaluation mode, without gradients on its weights."""
+        from safetensors.torch import load
+
+        state: dict[str, Any] = load(self.verify(self.entry(name)))
+        network = self.networks[name].build()
+        network.load_state_dict({key: value.float() for key, value in state.items()})
+        return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,0 +1,213 @@
+"""The adapter interface: subclass :class:`Method`, declare what it needs, write ``explain``."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from cfbench.errors import ContractViolation, InvalidParameter
+from cfbench.guards import Untouched
+from cfbench.images import quantise
+from cfbench.seeds import QueryRandom
+
+if TYPE_CHECKING:
+    from cfbench.view import MethodView
+
+TOLERANCE = 1e-5
+"""How far outside [0, 1] a returned value may lie by rounding; it is clipped."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an adapter may use; the harness hands over this and refuses the rest.
+
+    Attributes:
+        gradients: gradients and feature maps of the classifier; without, only its predictions.
+        training_data: the training pool with its labels.
+        networks: roles of further frozen networks of the task, such as ``"vae"``.
+    """
+
+    gradients: bool = False
+    training_data: bool = False
+    networks: tuple[str, ...] = ()
+
+    @property
+    def access(self) -> str:
+        """``white-box`` or ``black-box``."""
+        return "white-box" if self.gradients else "black-box"
+
+    @property
+    def track(self) -> str:
+        """The board's track: ``generator-based``, ``training-data`` or ``data-free``."""
+        if self.networks:
+            return "generator-based"
+        return "training-data" if self.training_data else "data-free"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of a method gave, checked and quantised.
+
+    Attributes:
+        images: counterfactuals ``[B, C, H, W]``, uint8; the query itself where it failed.
+        errors: one message a query, empty where it succeeded.
+        seconds: wall time of the call.
+        columns: extra per-query figures ``[B]`` that the method logged.
+    """
+
+    images: Tensor
+    errors: list[str]
+    seconds: float
+    columns: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A counterfactual method. Subclasses set the class attributes and write ``explain``.
+
+    Parameters are keyword-only arguments of ``__init__``, JSON-able, and stored under their own names. Inside
+    ``prepare`` and ``explain``, ``self.task`` is the :class:`MethodView` of the task; inside ``explain``,
+    ``self.random`` gives each query its own random numbers (the global random state must stay untouched).
+
+    Attributes:
+        name: registered name. family: kind of method. citation: where it is from.
+        version: changed when results change. needs: what it may use. batch_size: queries a call.
+        reported: figures its paper reports, ``{metric: (value, source)}``.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    citation: ClassVar[str]
+    version: ClassVar[str] = "1"
+    needs: ClassVar[Needs] = Needs()
+    batch_size: ClassVar[int] = 50
+    reported: ClassVar[Mapping[str, tuple[float, str]]] = {}
+
+    task: MethodView
+    random: QueryRandom
+
+    def __init__(self) -> None:  # noqa: B027
+        pass
+
+    def prepare(self, task: MethodView) -> None:  # noqa: B027
+        """Load or fit what all queries share; called once before ``explain``, timed apart."""
+
+    @abstractmethod
+    def explain(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Counterfactuals of a batch.
+
+        Args:
+            images: queries ``[B, C, H, W]``, float32 in [0, 1]. targets: classes asked for, ``[B]`` int64.
+
+        Returns:
+            Images of the same shape, type, device and range; NaN in an image gives up on that query.
+        """
+
+    def log(self, **columns: Tensor) -> None:
+        """Store a figure ``[B]`` a query under each name, for the query table; call it within ``explain``."""
+        self._columns.update({name: values.detach().to("cpu", torch.float64) for name, values in columns.items()})
+
+    @final
+    def parameters(self) -> dict[str, Any]:
+        """Constructor arguments by name, as stored on the instance."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
+        }
+
+    @final
+    @classmethod
+    def create(cls, parameters: Mapping[str, Any]) -> typing.Self:
+        """An instance with checked parameters; text such as ``"0.1"`` is converted to the declared type.
+
+        Raises:
+            InvalidParameter: unknown name, wrong type, or refused by the constructor.
+        """
+        from pydantic import ConfigDict, ValidationError, create_model
+
+        hints = typing.get_type_hints(cls.__init__)
+        fields: dict[str, Any] = {
+            name: (hints[name], parameter.default)
+            for name, parameter in inspect.signature(cls.__init__).parameters.items()
+            if name != "self"
+        }
+        model = create_model(cls.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+        try:
+            checked = model(**parameters)
+        except ValidationError as error:
+            first = error.errors()[0]
+            known = ", ".join(f"{name}={default!r}" for name, (_, default) in fields.items()) or "none"
+            raise InvalidParameter(
+                f"parameter {first['loc'][0]} of method {cls.name}: {first['msg']}; parameters and defaults: {known}"
+            ) from error
+        return cls(**{name: getattr(checked, name) for name in fields})
+
+    @final
+    def setup(self, task: MethodView) -> None:
+        """Bind the view of a task and run ``prepare``, holding it to the contract."""
+        self.task = task
+        with Untouched(self.name, classifier=task.guarded):
+            self.prepare(task)
+
+    @final
+    def __call__(self, images: Tensor, targets: Tensor, *, seeds: Sequence[int]) -> Outcome:
+        """Explain one batch: checks the result and quantises it to 8 bits.
+
+        Args:
+            images: ``[B, C, H, W]`` float32 in [0, 1]. targets: ``[B]`` int64. seeds: one a query.
+
+        Raises:
+            ContractViolation: wrong type, shape, dtype or device; input, classifier or random state changed.
+        """
+        self.random = QueryRandom(seeds, images.device)
+        self._columns: dict[str, Tensor] = {}
+        started = time.perf_counter()
+        with Untouched(self.name, classifier=self.task.guarded, tensors=(images, targets)):
+            result = self.explain(images, targets)
+        if images.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+        self._check_form(result, images)
+        result = result.detach()
+        errors = _check_values(result)
+        failed = torch.tensor([bool(error) for error in errors], device=images.device)
+        kept = torch.where(failed[:, None, None, None], images, result)
+        return Outcome(quantise(kept), errors, seconds, self._columns)
+
+    def _check_form(self, result: object, images: Tensor) -> None:
+        expected = f"expected {images.dtype} {list(images.shape)} on {images.device}"
+        if not isinstance(result, Tensor):
+            raise ContractViolation(f"method {self.name} returned {type(result).__name__}; {expected}")
+        if (result.shape, result.dtype, result.device) != (images.shape, images.dtype, images.device):
+            raise ContractViolation(
+                f"method {self.name} returned {result.dtype} {list(result.shape)} on {result.device}; {expected}: "
+                "return one image a query, of the form of the input"
+            )
+        for name, values in self._columns.items():
+            if values.shape != (len(images),):
+                raise ContractViolation(
+                    f"method {self.name} logged {name} of shape {list(values.shape)}; expected [{len(images)}]: "
+                    "log one figure a query"
+                )
+
+
+def _check_values(result: Tensor) -> list[str]:
+    """One message for each image that is not finite or leaves [0, 1]; empty where it is fine."""
+    flat = result.flatten(1)
+    finite = flat.isfinite().all(1).tolist()
+    low, high = flat.amin(1).tolist(), flat.amax(1).tolist()
+    errors = []
+    for ok, least, most in zip(finite, low, high, strict=True):
+        if not ok:
+            errors.append("the result is not finite; expected values in [0, 1]")
+        elif least < -TOLERANCE or most > 1 + TOLERANCE:
+            errors.append(f"the result spans [{least:.4g}, {most:.4g}]; expected [0, 1]: clamp it")
+        else:
+            errors.append("")
+    return errors

@@ -1,0 +1,1 @@
+"""Metrics of stored counterfactuals; every class in this folder with a ``name`` is registered."""

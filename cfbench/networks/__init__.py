@@ -1,0 +1,16 @@
+"""Network architectures that data sets and adapters build on; weights live with the data sets."""
+
+from cfbench.networks.autoencoder import Autoencoder
+from cfbench.networks.base import FeatureNetwork, Normalise
+from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+
+__all__ = [
+    "Autoencoder",
+    "ConvMixer",
+    "DenseNet",
+    "FeatureNetwork",
+    "MobileNet",
+    "Normalise",
+    "PlainCNN",
+    "ResNet",
+]

@@ -1,0 +1,184 @@
+"""A run folder: the key of the run, shards of 8-bit counterfactuals, the record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from cfbench.errors import CorruptFile, MissingResource, RunMismatch
+from cfbench.files import sha256_bytes, sha256_file, write_atomic, write_json
+from cfbench.record import RunKey
+
+KEY_FILE = "key.json"
+FOLDER = "counterfactuals"
+COLUMN = "column_"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all shards that one process wrote share: the cost of ``prepare``, memory, device."""
+
+    setup_seconds: float
+    setup_forwards: int
+    peak_mb: float | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Finished queries at positions ``first`` .. ``first + n - 1`` of a task.
+
+    Attributes:
+        images: counterfactuals ``[n, C, H, W]``, uint8. errors: one message a query, empty where it succeeded.
+        seconds, forwards, backwards, generated: totals of the shard. columns: figures the method logged, ``[n]``.
+    """
+
+    first: int
+    images: Tensor
+    errors: list[str]
+    seconds: float
+    forwards: int
+    backwards: int
+    generated: int
+    session: Session
+    columns: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def positions(self) -> range:
+        """Positions of its queries in the task."""
+        return range(self.first, self.first + len(self.errors))
+
+    def to_bytes(self) -> bytes:
+        """The shard as an npz file without objects."""
+        facts = {
+            "first": self.first,
+            "seconds": self.seconds,
+            "forwards": self.forwards,
+            "backwards": self.backwards,
+            "generated": self.generated,
+            "session": asdict(self.session),
+        }
+        buffer = BytesIO()
+        arrays: dict[str, Any] = {COLUMN + name: values.numpy() for name, values in self.columns.items()}
+        arrays |= {"images": self.images.cpu().numpy(), "errors": np.array(self.errors), "facts": json.dumps(facts)}
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Shard:
+        """The inverse of :meth:`to_bytes`."""
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            facts = json.loads(str(arrays["facts"]))
+            session = Session(**facts.pop("session"))
+            columns = {
+                name.removeprefix(COLUMN): torch.from_numpy(arrays[name]) for name in arrays if name.startswith(COLUMN)
+            }
+            return cls(
+                images=torch.from_numpy(arrays["images"]),
+                errors=[str(error) for error in arrays["errors"]],
+                session=session,
+                columns=columns,
+                **facts,
+            )
+
+
+class RunFolder:
+    """The folder of one run. Shards appear whole or not at all; a damaged one counts as missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def claim(self, key: RunKey) -> None:
+        """Make this the folder of the run ``key``, or check that it is.
+
+        Raises:
+            RunMismatch: it holds another run; names the first difference.
+        """
+        path = self.path / KEY_FILE
+        wanted = key.model_dump(mode="json")
+        if not path.exists():
+            write_json(path, wanted)
+            return
+        held = self.key().model_dump(mode="json")
+        for name, value in wanted.items():
+            if held[name] != value:
+                raise RunMismatch(
+                    f"{self.path} holds a run with {name} {held[name]!r}, asked for {value!r}; "
+                    "choose another --out, or delete the folder to start over"
+                )
+
+    def key(self) -> RunKey:
+        """The key of the run held here.
+
+        Raises:
+            MissingResource: this is not a run folder. CorruptFile: its key is damaged.
+        """
+        path = self.path / KEY_FILE
+        if not path.is_file():
+            raise MissingResource(f"{self.path} is not a run folder (no {KEY_FILE}); give a folder that evaluate wrote")
+        try:
+            return RunKey.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise CorruptFile(
+                f"{path} is damaged: {error.errors()[0]['msg']}; delete the folder and run again"
+            ) from error
+
+    def _files(self) -> list[Path]:
+        return sorted(file for file in (self.path / FOLDER).glob("*.npz") if not file.name.startswith("."))
+
+    def write(self, shard: Shard) -> None:
+        """Store a shard atomically under a name that holds its positions and the hash of its content."""
+        data = shard.to_bytes()
+        name = f"{shard.positions[0]:07d}-{shard.positions[-1]:07d}-{sha256_bytes(data)[:16]}.npz"
+        write_atomic(self.path / FOLDER / name, lambda temporary: temporary.write_bytes(data))
+
+    def discard_damaged(self) -> list[Path]:
+        """Delete shards whose content does not fit the hash in their name; gives their paths."""
+        damaged = [file for file in self._files() if sha256_file(file)[:16] != file.stem.rpartition("-")[2]]
+        for file in damaged:
+            file.unlink()
+        return damaged
+
+    def discard_failed(self) -> None:
+        """Delete shards with failed queries, so that they are tried again."""
+        for file in self._files():
+            if any(Shard.from_bytes(file.read_bytes()).errors):
+                file.unlink()
+
+    def shards(self) -> Iterator[Shard]:
+        """Stored shards in query order, each read and verified when its turn comes.
+
+        Raises:
+            CorruptFile: one does not fit the hash in its name.
+        """
+        for file in self._files():
+            data = file.read_bytes()
+            if sha256_bytes(data)[:16] != file.stem.rpartition("-")[2]:
+                raise CorruptFile(
+                    f"{file} is damaged: its sha256 is not the one in its name; run evaluate again to redo it"
+                )
+            yield Shard.from_bytes(data)
+
+    def missing(self, requested: int) -> list[int]:
+        """Positions below ``requested`` that are not stored yet."""
+        done = {position for shard in self.shards() for position in shard.positions}
+        return [position for position in range(requested) if position not in done]
+
+
+def contiguous(positions: list[int], size: int) -> Iterator[range]:
+    """Cut sorted positions into contiguous ranges of at most ``size``."""
+    start = 0
+    for index in range(1, len(positions) + 1):
+        ended = index == len(positions) or positions[index] != positions[index - 1] + 1
+        if ended or index - start == size:
+            yield range(positions[start], positions[index - 1] + 1)
+            start = index

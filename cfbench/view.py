@@ -1,0 +1,88 @@
+"""What a method sees of a task: the classifier, and what its ``needs`` declare, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cfbench.classifier import CallCounter, Classifier
+from cfbench.dataset import Images
+from cfbench.errors import AccessDenied
+from cfbench.method import Needs
+from cfbench.task import Task
+
+JUDGES = ("oracle", "extractor")
+"""Roles of networks that judge; no method ever gets one."""
+
+
+class MethodView:
+    """The side of a task that a method may see.
+
+    Args:
+        task: the task. needs: what the method declared; anything else is refused.
+
+    Raises:
+        AccessDenied: the needs name a network that judges.
+    """
+
+    def __init__(self, task: Task, needs: Needs) -> None:
+        for role in needs.networks:
+            if role in JUDGES:
+                raise AccessDenied(f"networks of role {role!r} judge methods and are never handed to one")
+        self._task = task
+        self._needs = needs
+        self.counter = CallCounter()
+        self.guarded: nn.Module = task.load(task.only("classifier"))
+        self.classifier = Classifier(
+            self.guarded, num_classes=task.num_classes, gradients=needs.gradients, counter=self.counter
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        return self._task.dataset.image_shape
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self._task.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self._task.dataset.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where images and networks are."""
+        return self._task.device
+
+    def training_data(self) -> Images:
+        """The training pool, 8-bit images ``[N, C, H, W]`` and labels ``[N]``.
+
+        Raises:
+            AccessDenied: the method did not declare ``needs.training_data``.
+        """
+        if not self._needs.training_data:
+            raise AccessDenied("the training pool was not declared; set needs = Needs(training_data=True)")
+        pool = self._task.dataset.split("pool")
+        return Images(pool.images.to(self.device), pool.labels.to(self.device))
+
+    def networks(self, role: str) -> dict[str, nn.Module]:
+        """The frozen networks of a declared role by name; images they process are counted as generator evaluations.
+
+        Raises:
+            AccessDenied: the method did not declare the role in ``needs.networks``.
+            MissingResource: such a network is not built yet; says which command builds it.
+        """
+        if role not in self._needs.networks:
+            raise AccessDenied(f"networks of role {role!r} were not declared; set needs = Needs(networks=({role!r},))")
+        loaded = {name: self._task.load(name) for name in self._task.dataset.names(role)}
+        for network in loaded.values():
+            network.register_forward_hook(self._count)
+        return loaded
+
+    def _count(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.counter.generated += len(inputs[0])

@@ -1,0 +1,1 @@
+"""Method adapters of cfbench: one file each, importable as ``cfbench.methods.<name>``."""

@@ -1,0 +1,92 @@
+"""Deep image prior counterfactuals, the standard form without a loss estimator."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cfbench.errors import InvalidParameter
+from cfbench.method import Method, Needs
+from cfbench.priors import SkipNet
+
+
+class DIP(Method):
+    """Feature inversion under a deep image prior (the baseline of arXiv 2010.12046; prior of arXiv 1711.10925).
+
+    Every query gets an untrained network g of its own. Its weights first fit the query (``warmup`` steps of mean
+    squared error), then minimise ``sum_l |Psi_l(x) - Psi_l(g)|^2 / size_l + weight * CE(F(g), t)`` over the stages
+    Psi_l of the classifier. The networks of a batch are optimised side by side. An image is taken at the first step
+    at which its target probability reaches ``confidence``, or else at the last.
+
+    Our reading: the objective's weights, the warm-up on pixels, the stop; the paper's settings are not published.
+
+    Args:
+        warmup: steps that only reconstruct the query. steps: counterfactual steps after them, at least 1.
+        rate: Adam's learning rate. weight: weight of the cross-entropy to the target.
+        confidence: target probability at which an image is taken, in (0, 1).
+        widths: channels of the prior's scales, from fine to coarse.
+    """
+
+    name = "dip"
+    family = "deep image prior"
+    citation = (
+        "Narayanaswamy, Thiagarajan, Spanias: Using deep image priors to generate counterfactual explanations, "
+        "arXiv 2010.12046 (2020)"
+    )
+    needs = Needs(gradients=True)
+    batch_size = 50
+
+    def __init__(
+        self,
+        *,
+        warmup: int = 150,
+        steps: int = 200,
+        rate: float = 0.01,
+        weight: float = 1.0,
+        confidence: float = 0.9,
+        widths: tuple[int, ...] = (16, 32, 64),
+    ) -> None:
+        if warmup < 0 or steps < 1 or rate <= 0 or weight <= 0 or not 0 < confidence < 1:
+            raise InvalidParameter(
+                f"warmup is {warmup}, steps {steps}, rate {rate}, weight {weight}, confidence {confidence}; expected "
+                "warmup >= 0, steps >= 1, rate and weight above 0, 0 < confidence < 1"
+            )
+        self.warmup = warmup
+        self.steps = steps
+        self.rate = rate
+        self.weight = weight
+        self.confidence = confidence
+        self.widths = widths
+
+    def explain(self, images: Tensor, targets: Tensor) -> Tensor:
+        prior = SkipNet(self.random, self.task.image_shape, widths=self.widths).to(images.device)
+        optimiser = torch.optim.Adam(prior.parameters(), lr=self.rate, fused=True)
+        for _ in range(self.warmup):
+            _step(optimiser, (prior() - images).square().flatten(1).mean(1).sum())
+        with torch.no_grad():
+            wanted, _ = self.task.classifier.outputs(images)
+
+        taken = images
+        step_taken = targets.new_full((len(images),), self.steps)
+        waiting = torch.ones_like(targets, dtype=torch.bool)
+        for step in range(self.steps):
+            current = prior()
+            maps, logits = self.task.classifier.outputs(current)
+            probability = logits.detach().softmax(1).gather(1, targets[:, None])[:, 0]
+            taken = torch.where(waiting[:, None, None, None], current.detach(), taken)
+            arrived = waiting & (probability >= self.confidence)
+            step_taken[arrived] = step
+            waiting &= ~arrived
+            if not waiting.any():
+                break
+            matching = sum((have - want).square().flatten(1).mean(1) for have, want in zip(maps, wanted, strict=True))
+            _step(optimiser, (matching + self.weight * F.cross_entropy(logits, targets, reduction="none")).sum())
+        self.log(steps=step_taken)
+        return taken
+
+
+def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
