@@ -80,6 +80,7 @@ class Method(ABC):
         name: registered name. family: kind of method. citation: where it is from.
         version: changed when results change. needs: what it may use. batch_size: queries a call.
         reported: figures its paper reports, ``{metric: (value, source)}``.
+        quick: parameters that make it fast, for the conformance checks; a few steps, not good results.
     """
 
     name: ClassVar[str]
@@ -89,6 +90,7 @@ class Method(ABC):
     needs: ClassVar[Needs] = Needs()
     batch_size: ClassVar[int] = 50
     reported: ClassVar[Mapping[str, tuple[float, str]]] = {}
+    quick: ClassVar[Mapping[str, Any]] = {}
 
     task: MethodView
     random: QueryRandom

@@ -9,6 +9,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cfbench.errors import InvalidParameter, MissingResource, UnknownName
+from cfbench.files import sha256_bytes
 
 if TYPE_CHECKING:
     from cfbench.dataset import Dataset
@@ -122,13 +124,16 @@ class Registry:
     def _import_file(self, path: Path) -> ModuleType:
         if not path.is_file():
             raise MissingResource(f"{path} is missing; give path/to/file.py:Class")
-        spec = importlib.util.spec_from_file_location(f"cfbench_user_{path.stem}", path)
+        name = f"cfbench_user_{path.stem}_{sha256_bytes(str(path.resolve()).encode())[:8]}"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise InvalidParameter(f"{path} is not a Python file; give path/to/file.py:Class")
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
         except Exception as error:
+            del sys.modules[name]
             raise InvalidParameter(f"{path} does not import: {type(error).__name__}: {error}") from error
         return module
 

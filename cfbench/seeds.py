@@ -30,6 +30,14 @@ class QueryRandom:
     def __len__(self) -> int:
         return len(self._generators)
 
+    def at_least_two(self) -> QueryRandom:
+        """These streams; a single one together with its copy, so that grouped kernels serve one image as they do many."""
+        if len(self) > 1:
+            return self
+        both = QueryRandom([0], self.device)
+        both._generators = [self._generators[0], self._generators[0].clone_state()]
+        return both
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers ``[B, *shape]``."""
         return torch.stack([torch.randn(shape, generator=stream) for stream in self._generators]).to(self.device)

@@ -36,6 +36,7 @@ class DIP(Method):
     )
     needs = Needs(gradients=True)
     batch_size = 50
+    quick = {"warmup": 5, "steps": 5}
 
     def __init__(
         self,

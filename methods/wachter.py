@@ -28,6 +28,7 @@ class Wachter(Method):
     citation = "Wachter, Mittelstadt, Russell: Counterfactual explanations without opening the black box, 1711.00399"
     needs = Needs(gradients=True)
     batch_size = 250
+    quick = {"rounds": 2, "steps": 5}
 
     def __init__(
         self, *, confidence: float = 0.6, weight: float = 10.0, rounds: int = 6, steps: int = 60, rate: float = 0.02
@@ -59,7 +60,7 @@ class Wachter(Method):
             bisected = torch.where(low > 0, (low * high).sqrt(), high / 10)
             weight = torch.where(high.isinf(), weight * 10, bisected)
         found = best_distance.isfinite()
-        self.log(weight=high)
+        self.log(weight=weight)
         return torch.where(found[:, None, None, None], best, final)
 
     def _descend(self, images: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

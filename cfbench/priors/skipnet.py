@@ -44,10 +44,8 @@ class StackedConv(nn.Module):
             if self.bias is not None:
                 mixed = mixed + self.bias
             return mixed.view(1, -1, *features.shape[2:])
-        bias = None if self.bias is None else self.bias.flatten()
-        return F.conv2d(
-            features, self.weight.flatten(0, 1), bias, stride=self.stride, padding=kernel // 2, groups=batch
-        )
+        weight = self.weight.flatten(0, 1)
+        return F.conv2d(features, weight, stride=self.stride, padding=kernel // 2, groups=batch)
 
 
 class StackedNorm(nn.Module):
@@ -96,7 +94,9 @@ class SkipNet(nn.Module):
 
     Calling it gives the images ``[B, C, H, W]`` in [0, 1] of the present weights; optimise ``parameters()``, all of
     which have the image as their first dimension. Every network's weights and its fixed input noise come from its
-    query's own random stream, and no operation mixes images, so each result is the one it would have alone.
+    query's own random stream, and no operation mixes images, so each result is the one it would have alone. A single
+    image is computed twice: ungrouped kernels round differently, and Adam's first steps, which have the same length
+    however small a gradient is, would amplify that until the image alone is another than the image in a batch.
 
     Our reading: skip branches are added after 1x1 convolutions instead of concatenated (a 1x1 convolution of a
     concatenation is such a sum), which halves the multiplications.
@@ -128,6 +128,7 @@ class SkipNet(nn.Module):
                 f"{min(height, width).bit_length() - 1} widths"
             )
         self.batch = len(random)
+        random = random.at_least_two()
         self.code: Tensor
         self.register_buffer("code", random.uniform(noise, height, width, high=0.1).flatten(0, 1)[None])
         self.body = _Level(random, noise, widths)
@@ -135,5 +136,5 @@ class SkipNet(nn.Module):
 
     def forward(self) -> Tensor:
         """The present images ``[B, C, H, W]`` in [0, 1]."""
-        images: Tensor = self.head(self.body(self.code))
-        return images.view(self.batch, -1, *images.shape[2:]).sigmoid()
+        images: Tensor = self.head(self.body(self.code)).sigmoid()
+        return images.view(-1, self.head.weight.shape[1], *images.shape[2:])[: self.batch]

@@ -1,0 +1,61 @@
+"""Fixtures: the toy task, built once, and the command line run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cfbench.task import Task
+from cfbench.testing import Toy, build_toy
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+TASK_FILE = "from cfbench.testing.toy import Toy as Base\n\n\nclass Toy(Base):\n    name = 'toy'\n"
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    build_toy(folder)
+    (folder / "toy_task.py").write_text(TASK_FILE)
+    return folder
+
+
+@pytest.fixture
+def toy(toy_folder: Path) -> Toy:
+    return Toy(toy_folder)
+
+
+@pytest.fixture
+def task(toy: Toy) -> Task:
+    return Task(toy)
+
+
+@pytest.fixture
+def toy_key(toy_folder: Path) -> str:
+    """What --task takes for the toy task."""
+    return f"{toy_folder / 'toy_task.py'}:Toy"
+
+
+@pytest.fixture
+def cfbench(tmp_path: Path) -> Command:
+    """Run the command line in an empty folder, with an empty cache."""
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "CFBENCH_CACHE": str(tmp_path / "cache"),
+            "TORCH_HOME": str(tmp_path / "torch"),
+            "COLUMNS": "200",
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        }
+        command = [sys.executable, "-m", "cfbench.cli", *map(str, arguments)]
+        settings = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
+        return subprocess.run(command, **(settings | options))  # type: ignore[call-overload, no-any-return]
+
+    return run
