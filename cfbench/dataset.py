@@ -206,6 +206,7 @@ class Dataset(ABC):
         from safetensors.torch import load
 
         state: dict[str, Any] = load(self.verify(self.entry(name)))
-        network = self.networks[name].build()
+        with torch.random.fork_rng(devices=[]):
+            network = self.networks[name].build()
         network.load_state_dict({key: value.float() for key, value in state.items()})
         return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -114,7 +114,7 @@ def _progress(title: str) -> Iterator[OnAdvance]:
         TextColumn("flip rate {task.fields[flips]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         row = progress.add_task(title, total=None, flips="-")
 
         def on_advance(advance: Advance) -> None:

@@ -1,0 +1,97 @@
+"""The packaged task is what its card says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cfbench.dataset import SPLITS
+from cfbench.errors import InvalidParameter
+from cfbench.registry import load_dataset
+from cfbench.task import Task, check_targets
+
+
+@pytest.fixture(scope="module")
+def dataset():  # noqa: ANN201
+    return load_dataset("fashion-mnist")
+
+
+def test_every_file_is_verified_and_all_weigh_at_most_15_mb(dataset) -> None:  # noqa: ANN001
+    files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
+    assert all(len(dataset.verify(file)) == file.bytes for file in files)
+    assert sum(file.bytes for file in files) <= 15_000_000
+    assert set(dataset.manifest.networks) == set(dataset.networks)
+
+
+def test_sizes_balance_and_disjointness(dataset) -> None:  # noqa: ANN001
+    tables = {split: dataset.table(split) for split in SPLITS}
+    assert {split: len(table) for split, table in tables.items()} == {
+        "test": 1000,
+        "validation": 500,
+        "reference": 5000,
+        "pool": 10000,
+    }
+    for table in tables.values():
+        assert table["label"].value_counts().nunique() == 1
+        assert table["image_id"].is_unique
+    official_test = [set(tables[split]["raw_index"]) for split in ("test", "validation", "reference")]
+    assert len(set.union(*official_test)) == sum(map(len, official_test)) == 6500
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_the_classifier_is_right_on_every_query_and_near_is_its_second_class(dataset, split: str) -> None:  # noqa: ANN001
+    task = Task(dataset, split=split)
+    with torch.inference_mode():
+        ranked = task.load("classifier")(task.images(slice(None))).argsort(1, descending=True)
+    assert torch.equal(ranked[:, 0], task.sources)
+    assert torch.equal(ranked[:, 1], task.targets)
+    assert (task.queries["label"] == task.queries["source"]).all()
+    other = Task(dataset, targets="any", split=split)
+    assert not (other.targets == other.sources).any()
+    assert set(other.targets.tolist()) == set(range(10))
+
+
+def test_networks_reach_91_percent_and_their_manifest_is_true_on_the_references(dataset) -> None:  # noqa: ANN001
+    references = dataset.split("reference")
+    architectures = set()
+    for role in ("classifier", "oracle", "extractor"):
+        for name in dataset.names(role):
+            stated = dataset.entry(name).quality["accuracy"]
+            assert stated >= 0.91 or role == "extractor"
+            architectures.add(dataset.entry(name).architecture.split()[0])
+            network = dataset.network(name)
+            with torch.inference_mode():
+                predicted = torch.cat([network(part.float() / 255).argmax(1) for part in references.images.split(500)])
+            measured = float((predicted == references.labels).float().mean())
+            assert measured == pytest.approx(stated, abs=0.025), "references leave out 1,500 images it gets right"
+    assert len(architectures) == 5
+    assert len(dataset.names("oracle")) == 3
+    assert len(dataset.names("autoencoder")) == 11
+
+
+def test_the_extractor_has_64_features(dataset) -> None:  # noqa: ANN001
+    assert dataset.network("extractor").embed(torch.rand(2, 1, 28, 28)).shape == (2, 64)
+
+
+def test_class_autoencoders_know_their_class_best(dataset) -> None:  # noqa: ANN001
+    references = dataset.split("reference")
+    errors = torch.empty(10, 10)
+    with torch.inference_mode():
+        for expert in range(10):
+            network = dataset.network(f"autoencoder-{expert}")
+            for label in range(10):
+                images = references.images[references.labels == label][:100].float() / 255
+                errors[expert, label] = (network(images) - images).square().mean()
+    assert int((errors.argmin(dim=0) == torch.arange(10)).sum()) >= 8
+
+
+def test_bad_rules_splits_and_targets(dataset) -> None:  # noqa: ANN001
+    with pytest.raises(InvalidParameter, match="unknown target rule 'far'; choose near or any"):
+        Task(dataset, targets="far")
+    with pytest.raises(InvalidParameter, match="unknown query split 'train'; choose test or validation"):
+        Task(dataset, split="train")
+    sources = torch.tensor([0, 1])
+    with pytest.raises(InvalidParameter, match="target 10 is not a class; expected 0 to 9"):
+        check_targets(sources, torch.tensor([1, 10]), classes=10)
+    with pytest.raises(InvalidParameter, match="target 1 equals the source class of query 1"):
+        check_targets(sources, torch.tensor([1, 1]), classes=10)
