@@ -31,7 +31,7 @@ class QueryRandom:
         return len(self._generators)
 
     def at_least_two(self) -> QueryRandom:
-        """These streams; a single one together with its copy, so that grouped kernels serve one image as they do many."""
+        """These streams; a single one with its copy, so that grouped kernels serve one image as they do many."""
         if len(self) > 1:
             return self
         both = QueryRandom([0], self.device)

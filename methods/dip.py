@@ -15,15 +15,16 @@ class DIP(Method):
     """Feature inversion under a deep image prior (the baseline of arXiv 2010.12046; prior of arXiv 1711.10925).
 
     Every query gets an untrained network g of its own. Its weights first fit the query (``warmup`` steps of mean
-    squared error), then minimise ``sum_l |Psi_l(x) - Psi_l(g)|^2 / size_l + weight * CE(F(g), t)`` over the stages
-    Psi_l of the classifier. The networks of a batch are optimised side by side. An image is taken at the first step
-    at which its target probability reaches ``confidence``, or else at the last.
+    squared error at ``warmup_rate``), then minimise ``sum_l |Psi_l(x) - Psi_l(g)|^2 / size_l + weight * CE(F(g), t)``
+    over the stages Psi_l of the classifier. The networks of a batch are optimised side by side. An image is taken at
+    the first step at which its target probability reaches ``confidence``, or else at the last.
 
     Our reading: the objective's weights, the warm-up on pixels, the stop; the paper's settings are not published.
 
     Args:
         warmup: steps that only reconstruct the query. steps: counterfactual steps after them, at least 1.
-        rate: Adam's learning rate. weight: weight of the cross-entropy to the target.
+        warmup_rate, rate: Adam's learning rates; too high a ``rate`` throws the image far beyond the boundary at once.
+        weight: weight of the cross-entropy to the target.
         confidence: target probability at which an image is taken, in (0, 1).
         widths: channels of the prior's scales, from fine to coarse.
     """
@@ -42,19 +43,21 @@ class DIP(Method):
         self,
         *,
         warmup: int = 150,
-        steps: int = 200,
-        rate: float = 0.01,
+        steps: int = 150,
+        warmup_rate: float = 0.01,
+        rate: float = 0.002,
         weight: float = 1.0,
         confidence: float = 0.9,
         widths: tuple[int, ...] = (16, 32, 64),
     ) -> None:
-        if warmup < 0 or steps < 1 or rate <= 0 or weight <= 0 or not 0 < confidence < 1:
+        if warmup < 0 or steps < 1 or min(warmup_rate, rate, weight) <= 0 or not 0 < confidence < 1:
             raise InvalidParameter(
-                f"warmup is {warmup}, steps {steps}, rate {rate}, weight {weight}, confidence {confidence}; expected "
-                "warmup >= 0, steps >= 1, rate and weight above 0, 0 < confidence < 1"
+                f"warmup is {warmup}, steps {steps}, warmup_rate {warmup_rate}, rate {rate}, weight {weight}, "
+                f"confidence {confidence}; expected warmup >= 0, steps >= 1, rates and weight above 0, 0 < confidence < 1"
             )
         self.warmup = warmup
         self.steps = steps
+        self.warmup_rate = warmup_rate
         self.rate = rate
         self.weight = weight
         self.confidence = confidence
@@ -62,9 +65,10 @@ class DIP(Method):
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         prior = SkipNet(self.random, self.task.image_shape, widths=self.widths).to(images.device)
-        optimiser = torch.optim.Adam(prior.parameters(), lr=self.rate, fused=True)
+        optimiser = torch.optim.Adam(prior.parameters(), lr=self.warmup_rate, fused=True)
         for _ in range(self.warmup):
             _step(optimiser, (prior() - images).square().flatten(1).mean(1).sum())
+        optimiser = torch.optim.Adam(prior.parameters(), lr=self.rate, fused=True)
         with torch.no_grad():
             wanted, _ = self.task.classifier.outputs(images)
 

@@ -20,7 +20,7 @@ class Noise(Method):
     citation = "none; a reference row of cfbench"
     batch_size = 250
 
-    def __init__(self, *, epsilon: float = 0.15) -> None:
+    def __init__(self, *, epsilon: float = 0.07) -> None:
         if not 0 < epsilon <= 1:
             raise InvalidParameter(f"epsilon is {epsilon}; expected a number above 0 and at most 1")
         self.epsilon = epsilon

@@ -29,7 +29,7 @@ class PGD(Method):
     needs = Needs(gradients=True)
     batch_size = 250
 
-    def __init__(self, *, norm: Literal["linf", "l2"] = "linf", epsilon: float = 0.15, steps: int = 40) -> None:
+    def __init__(self, *, norm: Literal["linf", "l2"] = "linf", epsilon: float = 0.07, steps: int = 40) -> None:
         if epsilon <= 0 or steps < 1:
             raise InvalidParameter(f"epsilon is {epsilon} and steps {steps}; expected epsilon > 0 and steps >= 1")
         self.norm = norm

@@ -18,7 +18,6 @@ from cfbench.task import Task
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-
 ADAPTERS = Path(__file__).parent / "adapters"
 
 
@@ -124,7 +123,10 @@ def test_failed_queries_give_exit_code_3_and_a_record(cfbench: Command, toy_key:
         (["explain", "--method", "pgd", "--image", "none.png"], ["none.png is missing"]),
         (["explain", "--method", "pgd", "--query", "test-00000", "--target", "10"], ["10 is not a class", "0 to 9"]),
         (["explain", "--method", "pgd", "--query", "test-00000", "--target", "-1"], ["-1 is not a class", "0 to 9"]),
-        (["explain", "--method", "pgd", "--query", "test-00000", "--target", "hat"], ["'hat' is not a class", "trouser"]),
+        (
+            ["explain", "--method", "pgd", "--query", "test-00000", "--target", "hat"],
+            ["'hat' is not a class", "trouser"],
+        ),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], words: list[str], cfbench: Command, tmp_path: Path) -> None:

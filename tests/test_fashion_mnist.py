@@ -12,18 +12,18 @@ from cfbench.task import Task, check_targets
 
 
 @pytest.fixture(scope="module")
-def dataset():  # noqa: ANN201
+def dataset():
     return load_dataset("fashion-mnist")
 
 
-def test_every_file_is_verified_and_all_weigh_at_most_15_mb(dataset) -> None:  # noqa: ANN001
+def test_every_file_is_verified_and_all_weigh_at_most_15_mb(dataset) -> None:
     files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
     assert all(len(dataset.verify(file)) == file.bytes for file in files)
     assert sum(file.bytes for file in files) <= 15_000_000
     assert set(dataset.manifest.networks) == set(dataset.networks)
 
 
-def test_sizes_balance_and_disjointness(dataset) -> None:  # noqa: ANN001
+def test_sizes_balance_and_disjointness(dataset) -> None:
     tables = {split: dataset.table(split) for split in SPLITS}
     assert {split: len(table) for split, table in tables.items()} == {
         "test": 1000,
@@ -39,7 +39,7 @@ def test_sizes_balance_and_disjointness(dataset) -> None:  # noqa: ANN001
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_the_classifier_is_right_on_every_query_and_near_is_its_second_class(dataset, split: str) -> None:  # noqa: ANN001
+def test_the_classifier_is_right_on_every_query_and_near_is_its_second_class(dataset, split: str) -> None:
     task = Task(dataset, split=split)
     with torch.inference_mode():
         ranked = task.load("classifier")(task.images(slice(None))).argsort(1, descending=True)
@@ -51,7 +51,7 @@ def test_the_classifier_is_right_on_every_query_and_near_is_its_second_class(dat
     assert set(other.targets.tolist()) == set(range(10))
 
 
-def test_networks_reach_91_percent_and_their_manifest_is_true_on_the_references(dataset) -> None:  # noqa: ANN001
+def test_networks_reach_91_percent_and_their_manifest_is_true_on_the_references(dataset) -> None:
     references = dataset.split("reference")
     architectures = set()
     for role in ("classifier", "oracle", "extractor"):
@@ -69,11 +69,11 @@ def test_networks_reach_91_percent_and_their_manifest_is_true_on_the_references(
     assert len(dataset.names("autoencoder")) == 11
 
 
-def test_the_extractor_has_64_features(dataset) -> None:  # noqa: ANN001
+def test_the_extractor_has_64_features(dataset) -> None:
     assert dataset.network("extractor").embed(torch.rand(2, 1, 28, 28)).shape == (2, 64)
 
 
-def test_class_autoencoders_know_their_class_best(dataset) -> None:  # noqa: ANN001
+def test_class_autoencoders_know_their_class_best(dataset) -> None:
     references = dataset.split("reference")
     errors = torch.empty(10, 10)
     with torch.inference_mode():
@@ -85,7 +85,7 @@ def test_class_autoencoders_know_their_class_best(dataset) -> None:  # noqa: ANN
     assert int((errors.argmin(dim=0) == torch.arange(10)).sum()) >= 8
 
 
-def test_bad_rules_splits_and_targets(dataset) -> None:  # noqa: ANN001
+def test_bad_rules_splits_and_targets(dataset) -> None:
     with pytest.raises(InvalidParameter, match="unknown target rule 'far'; choose near or any"):
         Task(dataset, targets="far")
     with pytest.raises(InvalidParameter, match="unknown query split 'train'; choose test or validation"):

@@ -17,7 +17,11 @@ def test_sha256_of_the_standards_example(tmp_path: Path) -> None:
 
 
 def test_canonical_json_does_not_depend_on_order() -> None:
-    assert canonical_json({"b": 1, "a": [1.5, None]}) == canonical_json({"a": [1.5, None], "b": 1}) == '{"a":[1.5,null],"b":1}'
+    assert (
+        canonical_json({"b": 1, "a": [1.5, None]})
+        == canonical_json({"a": [1.5, None], "b": 1})
+        == '{"a":[1.5,null],"b":1}'
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ def slow(**parameters: object) -> Method:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("WrongShape", r"returned torch.float32 \[4, 1, 5, 12\] on cpu; expected torch.float32 \[4, 1, 12, 12\] on cpu"),
+        (
+            "WrongShape",
+            r"returned torch.float32 \[4, 1, 5, 12\] on cpu; expected torch.float32 \[4, 1, 12, 12\] on cpu",
+        ),
         ("WrongType", "returned torch.float64 .* expected torch.float32"),
         ("NotATensor", "returned ndarray; expected torch.float32"),
         ("OtherDevice", "on meta; expected .* on cpu"),
@@ -191,8 +194,8 @@ def test_the_record_is_read_back_as_written(task: Task, tmp_path: Path) -> None:
 
 
 def test_contiguous_ranges() -> None:
-    assert list(contiguous([0, 1, 2, 3, 4], 2)) == [range(0, 2), range(2, 4), range(4, 5)]
-    assert list(contiguous([0, 1, 5, 6, 7], 10)) == [range(0, 2), range(5, 8)]
+    assert list(contiguous([0, 1, 2, 3, 4], 2)) == [range(2), range(2, 4), range(4, 5)]
+    assert list(contiguous([0, 1, 5, 6, 7], 10)) == [range(2), range(5, 8)]
     assert list(contiguous([], 3)) == []
 
 

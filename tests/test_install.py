@@ -29,7 +29,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(folder: Path) -> tuple[Path, Path]:
-    """A fresh virtual environment that sees the dependencies of this one, but not its cfbench; its Python and scripts."""
+    """A fresh environment that sees the dependencies of this one but not its cfbench; its Python and scripts."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -50,7 +50,10 @@ def test_works_from(kind: str, built: Path, tmp_path: Path) -> None:
     home = ROOT if kind == "editable" else tmp_path
     assert Path(probe.stdout.strip()).is_relative_to(home)
     done = subprocess.run(
-        [scripts / "cfbench", "evaluate", "--method", "identity", "--limit", "20"], cwd=tmp_path, capture_output=True, text=True
+        [scripts / "cfbench", "evaluate", "--method", "identity", "--limit", "20"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.rglob("runs/*/*/run.json"))) == 1

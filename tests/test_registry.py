@@ -44,7 +44,8 @@ def test_listing_does_not_import_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("registry", "name", "near"), [(METHODS, "watcher", "wachter"), (DATASETS, "fashionmnist", "fashion-mnist"), (METRICS, "fliprate", "flip_rate")]
+    ("registry", "name", "near"),
+    [(METHODS, "watcher", "wachter"), (DATASETS, "fashionmnist", "fashion-mnist"), (METRICS, "fliprate", "flip_rate")],
 )
 def test_a_near_miss_is_suggested(registry: Registry, name: str, near: str) -> None:
     with pytest.raises(UnknownName, match=f"unknown {registry.kind} '{name}'; did you mean '{near}'"):
@@ -52,7 +53,7 @@ def test_a_near_miss_is_suggested(registry: Registry, name: str, near: str) -> N
 
 
 def test_without_a_near_miss_all_are_named() -> None:
-    with pytest.raises(UnknownName, match="choose one of: .*identity"):
+    with pytest.raises(UnknownName, match=r"choose one of: .*identity"):
         METHODS.load("xyzzy-qwerty")
 
 

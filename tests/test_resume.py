@@ -17,7 +17,19 @@ ADAPTER = Path(__file__).parent / "adapters" / "slow.py"
 
 def command(toy_key: str, out: Path, notes: Path) -> list[str]:
     settings = ["--set", "seconds=0.15", "--set", f'notes="{notes}"']
-    return [sys.executable, "-m", "cfbench.cli", "evaluate", "--method", f"{ADAPTER}:Slow", *settings, "--task", toy_key, "--out", str(out)]
+    return [
+        sys.executable,
+        "-m",
+        "cfbench.cli",
+        "evaluate",
+        "--method",
+        f"{ADAPTER}:Slow",
+        *settings,
+        "--task",
+        toy_key,
+        "--out",
+        str(out),
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")

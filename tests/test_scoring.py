@@ -17,7 +17,7 @@ from cfbench.store import RunFolder
 from cfbench.task import Task
 
 
-def run(name: str, task: Task, root: Path, **parameters: object):  # noqa: ANN201
+def run(name: str, task: Task, root: Path, **parameters: object):
     return evaluate(METHODS.load(name)(**parameters), task, root=root)
 
 
@@ -73,7 +73,9 @@ def test_feature_distance_is_the_lpips_packages_form(task: Task, tmp_path: Path)
     extractor = task.load("extractor")
     with torch.no_grad():
         pairs = zip(extractor.blocks(dequantise(made)), extractor.blocks(task.images(slice(None))), strict=True)
-        layers = [(lpips.normalize_tensor(a) - lpips.normalize_tensor(b)).square().sum(1, keepdim=True) for a, b in pairs]
+        layers = [
+            (lpips.normalize_tensor(a) - lpips.normalize_tensor(b)).square().sum(1, keepdim=True) for a, b in pairs
+        ]
     expected = torch.stack([lpips.spatial_average(layer).flatten() for layer in layers]).mean(0)
     np.testing.assert_allclose(pd.read_parquet(folder / TABLE)["feat_dist"], expected, rtol=1e-4)
 

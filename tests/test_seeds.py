@@ -17,7 +17,9 @@ def test_seeds_differ_by_every_part_and_are_stable() -> None:
 def test_a_query_gets_its_numbers_in_any_batch() -> None:
     together, alone = QueryRandom([1, 2, 3]), QueryRandom([2])
     torch.testing.assert_close(together.normal(4, 5)[1], alone.normal(4, 5)[0], rtol=0, atol=0)
-    torch.testing.assert_close(together.uniform(6, low=-2, high=3)[1], alone.uniform(6, low=-2, high=3)[0], rtol=0, atol=0)
+    torch.testing.assert_close(
+        together.uniform(6, low=-2, high=3)[1], alone.uniform(6, low=-2, high=3)[0], rtol=0, atol=0
+    )
 
 
 def test_uniform_range_and_untouched_global_state() -> None:
