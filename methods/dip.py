@@ -53,7 +53,7 @@ class DIP(Method):
         if warmup < 0 or steps < 1 or min(warmup_rate, rate, weight) <= 0 or not 0 < confidence < 1:
             raise InvalidParameter(
                 f"warmup is {warmup}, steps {steps}, warmup_rate {warmup_rate}, rate {rate}, weight {weight}, "
-                f"confidence {confidence}; expected warmup >= 0, steps >= 1, rates and weight above 0, 0 < confidence < 1"
+                f"confidence {confidence}; expected warmup >= 0, steps >= 1, 0 < confidence < 1, others above 0"
             )
         self.warmup = warmup
         self.steps = steps
