@@ -48,7 +48,7 @@ class Classifier:
             :class:`cfbench.networks.FeatureNetwork`, its feature maps can be read.
         num_classes: number of classes.
         gradients: whether gradients and feature maps may be used; without, every output is detached.
-        counter: where calls are counted, in images.
+        counter: where calls are counted, in images; under ``torch.func.vmap`` a call counts as one image.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
-from cfbench.files import content_hash, read_verified
+from cfbench.files import cache_dir, content_hash, read_verified
 
 if TYPE_CHECKING:
     from cfbench.training import Progress
@@ -144,15 +144,33 @@ class Dataset(ABC):
             MissingResource: there is none yet.
             CorruptFile: it is not a valid manifest of this version.
         """
-        path = self.folder / "manifest.json"
+        manifest = self._manifest_in(self.folder)
+        if manifest is None:
+            raise MissingResource(
+                f"{self.folder / 'manifest.json'} is missing; build it with: cfbench prepare {self.name} --train "
+                f"--splits --out {self.folder}"
+            )
+        return manifest
+
+    @property
+    def built_folder(self) -> Path:
+        """Where ``cfbench prepare`` puts networks that are not packaged: in the user's cache."""
+        return cache_dir() / self.key
+
+    @cached_property
+    def _built(self) -> Manifest:
+        return self._manifest_in(self.built_folder) or Manifest(version=self.version)
+
+    def _manifest_in(self, folder: Path) -> Manifest | None:
+        path = folder / "manifest.json"
         if not path.is_file():
-            raise MissingResource(f"{path} is missing; build it with: cfbench prepare {self.name} --train")
+            return None
         try:
             manifest = Manifest.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise CorruptFile(f"{path} is not a valid manifest: {error.errors()[0]['msg']}; reinstall it") from error
+            raise CorruptFile(f"{path} is not a valid manifest: {error.errors()[0]['msg']}; build it again") from error
         if manifest.version != self.version:
-            raise CorruptFile(f"{path} is of version {manifest.version}, expected {self.version}; reinstall it")
+            raise CorruptFile(f"{path} is of version {manifest.version}, expected {self.version}; build it again")
         return manifest
 
     @cached_property
@@ -166,19 +184,25 @@ class Dataset(ABC):
         Raises:
             MissingResource: it is not there. CorruptFile: it is corrupt or truncated.
         """
-        return read_verified(
-            self.folder / entry.file,
-            sha256=entry.sha256,
-            remedy="reinstall cfbench-vision, or rebuild it with: cfbench prepare " + self.name,
-        )
+        packaged = entry in self.manifest.splits.values() or entry in self.manifest.networks.values()
+        remedy = "reinstall cfbench-vision" if packaged else f"run: cfbench prepare {self.name} --train"
+        folder = self.folder if packaged else self.built_folder
+        return read_verified(folder / entry.file, sha256=entry.sha256, remedy=remedy)
+
+    def _split_file(self, name: str) -> bytes:
+        if name not in self.manifest.splits:
+            raise MissingResource(
+                f"{self.key} has no {name}; run: cfbench prepare {self.name} --splits --out {self.folder}"
+            )
+        return self.verify(self.manifest.splits[name])
 
     def table(self, split: str) -> pd.DataFrame:
         """Rows of a split: ``image_id``, ``raw_index``, ``label``; query splits add ``source``, ``near``, ``any``."""
-        return pd.read_csv(BytesIO(self.verify(self.manifest.splits[f"{split}.csv"])))
+        return pd.read_csv(BytesIO(self._split_file(f"{split}.csv")))
 
     def split(self, split: str) -> Images:
         """8-bit images and labels of a split, in the order of :meth:`table`."""
-        data = self.verify(self.manifest.splits[f"{split}.npz"])
+        data = self._split_file(f"{split}.npz")
         images = np.load(BytesIO(data), allow_pickle=False)["images"]
         return Images(torch.from_numpy(images), torch.from_numpy(self.table(split)["label"].to_numpy().copy()))
 
@@ -187,7 +211,7 @@ class Dataset(ABC):
         return sorted(name for name, spec in self.networks.items() if spec.role == role)
 
     def entry(self, name: str) -> NetworkEntry:
-        """Manifest entry of a network.
+        """Manifest entry of a network: the packaged one, or one that ``cfbench prepare`` built here.
 
         Raises:
             UnknownName: the data set defines no such network.
@@ -195,11 +219,12 @@ class Dataset(ABC):
         """
         if name not in self.networks:
             raise UnknownName(f"{self.key} has no network {name!r}; it has {', '.join(self.networks)}")
-        if name not in self.manifest.networks:
+        entry = self.manifest.networks.get(name) or self._built.networks.get(name)
+        if entry is None:
             raise MissingResource(
                 f"network {name!r} of {self.key} is not built; run: cfbench prepare {self.name} --train --only {name}"
             )
-        return self.manifest.networks[name]
+        return entry
 
     def network(self, name: str) -> nn.Module:
         """The frozen network ``name``: verified, in evaluation mode, without gradients on its weights."""

@@ -23,6 +23,10 @@ class AccessDenied(ContractViolation):
     """An adapter asked for something that its declared ``needs`` do not cover."""
 
 
+class MethodFailed(CfbenchError):
+    """A method raised where it may not, or gave no counterfactual from the start."""
+
+
 class CorruptFile(CfbenchError):
     """A file does not have the bytes, hash or format it should have."""
 

@@ -36,6 +36,7 @@ class Untouched:
         self._torch = torch.get_rng_state()
         self._numpy: Any = np.random.get_state(legacy=False)
         self._python = random.getstate()
+        self._cuda = _cuda_states()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,12 +67,18 @@ class Untouched:
             torch.set_rng_state(self._torch)
             np.random.set_state(self._numpy)
             random.setstate(self._python)
+            if self._cuda:
+                torch.cuda.set_rng_state_all(self._cuda)
             changed.append("the global random state: draw from self.random or a generator of your own")
         return changed
 
     def _random_changed(self) -> bool:
         now: Any = np.random.get_state(legacy=False)
         numpy_same = all(np.array_equal(now["state"][part], self._numpy["state"][part]) for part in ("key", "pos"))
-        return not (
-            torch.equal(torch.get_rng_state(), self._torch) and random.getstate() == self._python and numpy_same
-        )
+        torch_same = torch.equal(torch.get_rng_state(), self._torch)
+        cuda_same = all(map(torch.equal, _cuda_states(), self._cuda))
+        return not (numpy_same and torch_same and cuda_same and random.getstate() == self._python)
+
+
+def _cuda_states() -> list[Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []

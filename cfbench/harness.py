@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 
 from cfbench import provenance
-from cfbench.errors import CfbenchError, InvalidParameter
-from cfbench.files import sha256_file, write_atomic
+from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed, RunMismatch
+from cfbench.files import content_hash, sha256_file, write_atomic
+from cfbench.judges import Judges
 from cfbench.method import Method, Outcome
 from cfbench.record import Card, Cost, Provenance, Queries, Record, Reported, RunKey, Score
 from cfbench.scoring import Scored, logged_columns, score
@@ -38,9 +39,20 @@ class Advance:
 
 OnAdvance = Callable[[Advance], None]
 
+TRIALS = 20
+"""Queries after which a new run that has seen only failures is given up."""
 
-class MethodFailed(CfbenchError):
-    """Every query of a run's first batch failed, so the run was not started."""
+
+def source_hash(method: type[Method]) -> str:
+    """One hash over the source of an adapter and of every cfbench module that it takes something from."""
+    adapters = [inspect.getmodule(base) for base in method.__mro__ if base.__module__ not in ("builtins", "abc")]
+    used = [inspect.getmodule(value) for adapter in adapters for value in vars(adapter).values() if callable(value)]
+    sources = {
+        module.__name__: sha256_file(Path(module.__file__))
+        for module in (*adapters, *used)
+        if module is not None and module.__file__ and module.__name__.startswith("cfbench.")
+    }
+    return content_hash([sha256_file(Path(inspect.getfile(method))), sources])
 
 
 def run_key(method: Method, task: Task, *, seed: int) -> RunKey:
@@ -49,7 +61,7 @@ def run_key(method: Method, task: Task, *, seed: int) -> RunKey:
     return RunKey(
         method=method.name,
         method_version=method.version,
-        adapter=sha256_file(Path(inspect.getfile(type(method)))),
+        adapter=source_hash(type(method)),
         parameters=method.parameters(),
         task=task.key,
         targets=task.rule,
@@ -76,25 +88,28 @@ def explain_isolated(method: Method, task: Task, positions: range, *, seed: int)
     targets = task.targets[positions.start : positions.stop]
     names = task.queries["query_id"]
     seeds = [derive_seed(seed, task.key, names[position]) for position in positions]
+    started = time.perf_counter()
     try:
         return method(images, targets, seeds=seeds)
     except CfbenchError:
         raise
     except Exception as error:
+        seconds = time.perf_counter() - started
         if len(positions) == 1:
             kept = task.stored[positions.start : positions.stop]
-            return Outcome(kept, [f"{type(error).__name__}: {error}"], 0.0)
+            return Outcome(kept, [f"{type(error).__name__}: {error}"], seconds)
         single = [explain_isolated(method, task, range(p, p + 1), seed=seed) for p in positions]
-        return _join(single)
+        return _join(single, seconds)
 
 
-def _join(parts: list[Outcome]) -> Outcome:
+def _join(parts: list[Outcome], seconds: float) -> Outcome:
+    """One outcome of several; ``seconds`` went into the attempt that failed before them."""
     columns = {name for part in parts for name in part.columns}
     blank = torch.full((1,), torch.nan, dtype=torch.float64)
     return Outcome(
         images=torch.cat([part.images for part in parts]),
         errors=[error for part in parts for error in part.errors],
-        seconds=sum(part.seconds for part in parts),
+        seconds=seconds + sum(part.seconds for part in parts),
         columns={name: torch.cat([part.columns.get(name, blank) for part in parts]) for name in sorted(columns)},
     )
 
@@ -103,43 +118,33 @@ def produce(
     method: Method,
     task: Task,
     folder: RunFolder,
-    requested: int,
+    ranges: list[range],
     *,
     seed: int,
-    batch_size: int,
     time_limit: float | None,
+    advance: Advance,
     on_advance: OnAdvance,
 ) -> None:
-    """Explain and store the queries below ``requested`` that ``folder`` lacks, shard by shard.
+    """Explain and store the queries of ``ranges``, a shard each; ``advance`` is how far the run is before.
+
+    Until a query succeeds, shards are held back: a method that fails on everything leaves nothing behind.
 
     Raises:
-        MethodFailed: nothing is stored yet and the whole first batch fails.
+        MethodFailed: the first ``TRIALS`` queries of a new run, or all of them, failed.
         CfbenchError: the adapter broke its contract; finished shards stay.
     """
     judge = task.load(task.only("classifier"))
-    missing = folder.missing(requested)
-    advance = Advance(0, 0, 0, requested)
-    for shard in folder.shards():
-        advance = _advanced(advance, judge, task, shard)
-    on_advance(advance)
-    if not missing:
-        return
-
     started = time.monotonic()
     view = MethodView(task, method.needs)
-    method.setup(view)
+    method.setup(view, seed=derive_seed(seed, task.key, "prepare"))
     counter = view.counter
     setup = (time.monotonic() - started, counter.forwards)
-    for positions in contiguous(missing, batch_size):
+    held: list[Shard] = []
+    for index, positions in enumerate(ranges):
         if time_limit is not None and time.monotonic() - started > time_limit:
-            return
+            break
         before = (counter.forwards, counter.backwards, counter.generated)
         outcome = explain_isolated(method, task, positions, seed=seed)
-        if all(outcome.errors) and advance.done == 0:
-            raise MethodFailed(
-                f"method {method.name} failed on all {len(positions)} queries of its first batch: {outcome.errors[0]}; "
-                "nothing was stored: fix the adapter and run again"
-            )
         shard = Shard(
             first=positions.start,
             images=outcome.images.cpu(),
@@ -148,12 +153,24 @@ def produce(
             forwards=counter.forwards - before[0],
             backwards=counter.backwards - before[1],
             generated=counter.generated - before[2],
-            session=Session(*setup, provenance.peak_memory_mb(), str(task.device)),
+            session=Session(*setup, provenance.peak_memory_mb(task.device), str(task.device)),
             columns=outcome.columns,
         )
-        folder.write(shard)
+        held.append(shard)
         advance = _advanced(advance, judge, task, shard)
+        if advance.failed == advance.done:
+            if advance.done < TRIALS and index + 1 < len(ranges):
+                continue
+            raise MethodFailed(
+                f"method {method.name} failed on each of its first {advance.done} queries: {held[0].errors[0]}; "
+                "nothing was stored: fix the adapter and run again"
+            )
+        for finished in held:
+            folder.write(finished)
+        held.clear()
         on_advance(advance)
+    for finished in held:
+        folder.write(finished)
 
 
 @torch.inference_mode()
@@ -186,7 +203,8 @@ def evaluate(
 
     Args:
         root: folder below which the run's own folder goes. seed: base seed.
-        limit: only the first queries; the record is partial. batch_size: queries a call, by default the method's.
+        limit: only the first queries, or what is stored if that is more; the record is partial.
+        batch_size: queries a call, by default the method's.
         time_limit: seconds after which no further batch is started; what is left counts as failed.
         retry_failed: explain stored failures again. on_advance: called after every shard.
 
@@ -198,36 +216,44 @@ def evaluate(
     """
     if (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
         raise InvalidParameter(f"limit is {limit} and batch size {batch_size}; expected whole numbers of at least 1")
-    requested = len(task) if limit is None else min(limit, len(task))
+    Judges(task).verify()
     key = run_key(method, task, seed=seed)
     folder = RunFolder(run_path(root, key))
     folder.claim(key)
     folder.discard_damaged()
-    if retry_failed:
-        folder.discard_failed()
-    produce(
-        method,
-        task,
-        folder,
-        requested,
-        seed=seed,
-        batch_size=batch_size or method.batch_size,
-        time_limit=time_limit,
-        on_advance=on_advance,
-    )
+    stored = list(folder.positions())
+    requested = max(len(task) if limit is None else min(limit, len(task)), stored[-1].stop if stored else 0)
+
+    judge = task.load(task.only("classifier"))
+    advance = Advance(0, 0, 0, requested)
+    again: list[range] = []
+    for shard in folder.shards():
+        if retry_failed and any(shard.errors):
+            again.append(shard.positions)
+        else:
+            advance = _advanced(advance, judge, task, shard)
+    on_advance(advance)
+    ranges = again + list(contiguous(folder.missing(requested), batch_size or method.batch_size))
+    if ranges:
+        produce(method, task, folder, ranges, seed=seed, time_limit=time_limit, advance=advance, on_advance=on_advance)
     scored = score(folder, task, requested)
     record = Record(
         key=key,
         card=Card(family=method.family, citation=method.citation, access=method.needs.access, track=method.needs.track),
-        status=_status(scored, expected=len(task)),
-        queries=Queries(expected=len(task), requested=requested, done=scored.done, failed=scored.failed),
-        scores=scored.scores,
-        cost=_cost(folder, requested),
+        **_measured(folder, task, scored),
         provenance=_provenance(task, scored),
         reported={name: Reported(value=value, source=source) for name, (value, source) in method.reported.items()},
     )
     write_results(folder, record, scored)
     return record, folder.path
+
+
+def _measured(folder: RunFolder, task: Task, scored: Scored) -> dict[str, Any]:
+    """The fields of a record that follow from what is stored."""
+    requested, failed = len(scored.table), scored.failed
+    status = "failed" if failed == requested else "complete" if scored.done == len(task) else "partial"
+    queries = Queries(expected=len(task), requested=requested, done=scored.done, failed=failed)
+    return {"status": status, "queries": queries, "scores": scored.scores, "cost": _cost(folder)}
 
 
 def write_results(folder: RunFolder, record: Record, scored: Scored) -> None:
@@ -239,26 +265,30 @@ def write_results(folder: RunFolder, record: Record, scored: Scored) -> None:
 
 
 def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, Score]]]:
-    """Score a finished run again from its stored images and rewrite its record.
+    """Score a finished run again from its stored images and rewrite its record; who ran it stays as it was.
 
     Returns:
         The new record and the scores it had before.
+
+    Raises:
+        RunMismatch: the run was made on other splits or with other networks than the task has here.
     """
     old = Record.read(folder.path)
+    here = {name: task.dataset.entry(name).sha256 for name in old.key.networks}
+    if (task.dataset.split_hash, here) != (old.key.split_hash, old.key.networks):
+        raise RunMismatch(
+            f"{folder.path} was made with other splits or networks than {task.key} has here; install the release that "
+            "made it"
+        )
     scored = score(folder, task, old.queries.requested)
-    new = old.model_copy(update={"scores": scored.scores, "provenance": _provenance(task, scored)})
+    images = old.provenance.model_copy(update={"images": scored.images_hash})
+    new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
     write_results(folder, new, scored)
     return new, old.scores
 
 
-def _status(scored: Scored, *, expected: int) -> Literal["complete", "partial", "failed"]:
-    if scored.failed == len(scored.table):
-        return "failed"
-    return "complete" if scored.done == expected else "partial"
-
-
-def _cost(folder: RunFolder, requested: int) -> Cost:
-    shards = [shard for shard in folder.shards() if shard.first < requested]
+def _cost(folder: RunFolder) -> Cost:
+    shards = list(folder.shards())
     sessions = [shard.session for shard in shards]
     seconds = sum(shard.seconds for shard in shards)
     return Cost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def read_idx(folders: list[Path], name: str, *, sha256: str) -> NDArray[np.uint8
         raise MissingResource(f"{name}[.gz] not found in {', '.join(map(str, folders))}")
     try:
         data = path.read_bytes() if path.suffix != ".gz" else gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise CorruptFile(f"{path} is not a readable gzip file ({error}); get it again") from error
     found = sha256_bytes(data)
     if found != sha256:

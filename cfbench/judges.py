@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -38,6 +37,17 @@ class Judges:
         """Name of the network whose features realism metrics use."""
         return self.task.only("extractor")
 
+    def verify(self) -> None:
+        """Check that every network that judges is there and has its hash, before anything is computed.
+
+        Raises:
+            MissingResource: one is not built. CorruptFile: one is damaged.
+        """
+        dataset = self.task.dataset
+        for role in ("classifier", "oracle", "extractor"):
+            for name in dataset.names(role):
+                dataset.verify(dataset.entry(name))
+
     def network(self, name: str) -> nn.Module:
         """A frozen network, loaded once."""
         if name not in self._loaded:
@@ -54,12 +64,15 @@ class Judges:
         """Class of each held-out real image, ``[N]`` int64."""
         return self.task.dataset.split("reference").labels
 
-    def embeddings(self, images: Tensor) -> Iterator[Tensor]:
-        """Extractor features ``[B, D]``, float64 on the CPU, of 8-bit images in batches."""
+    @cached_property
+    def reference_features(self) -> Tensor:
+        """Pooled extractor features of the held-out real images, ``[N, D]`` float64 on the CPU."""
         extractor = self.network(self.extractor)
+        parts = []
         with torch.inference_mode():
-            for part in images.split(BATCH):
-                yield extractor.embed(dequantise(part.to(self.task.device))).to("cpu", torch.float64)  # type: ignore[operator]
+            for part in self.reference.split(BATCH):
+                parts.append(extractor.embed(dequantise(part.to(self.task.device))).to("cpu", torch.float64))  # type: ignore[operator]
+        return torch.cat(parts)
 
 
 @dataclass
@@ -75,7 +88,7 @@ class Batch:
     positions: Tensor
     stored: Tensor
     failed: Tensor
-    _logits: dict[str, Tensor] = field(default_factory=dict)
+    _logits: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     _maps: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
 
     @cached_property
@@ -98,11 +111,11 @@ class Batch:
         """Class asked for, ``[B]``."""
         return self.judges.task.targets[self.positions]
 
-    def logits(self, name: str) -> Tensor:
-        """Logits of the counterfactuals by a frozen classifier, ``[B, classes]``."""
-        if name not in self._logits:
-            self._logits[name] = self.judges.network(name)(self.counterfactuals)
-        return self._logits[name]
+    def logits(self, name: str, which: str = "counterfactuals") -> Tensor:
+        """Logits of ``which`` images (or ``queries``) by a frozen classifier, ``[B, classes]``."""
+        if (name, which) not in self._logits:
+            self._logits[name, which] = self.judges.network(name)(getattr(self, which))
+        return self._logits[name, which]
 
     def prediction(self, name: str) -> Tensor:
         """Class of each counterfactual by a frozen classifier, ``[B]``."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from cfbench.errors import ContractViolation, InvalidParameter
+from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed
 from cfbench.guards import Untouched
 from cfbench.images import quantise
 from cfbench.seeds import QueryRandom
@@ -59,7 +59,7 @@ class Outcome:
     Attributes:
         images: counterfactuals ``[B, C, H, W]``, uint8; the query itself where it failed.
         errors: one message a query, empty where it succeeded.
-        seconds: wall time of the call.
+        seconds: wall time of ``explain`` alone.
         columns: extra per-query figures ``[B]`` that the method logged.
     """
 
@@ -98,6 +98,14 @@ class Method(ABC):
     def __init__(self) -> None:  # noqa: B027
         pass
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("__call__", "setup", "create", "parameters"):
+            if name in vars(cls):
+                raise ContractViolation(
+                    f"{cls.__name__} overrides {name}, which belongs to the base class: write explain"
+                )
+
     def prepare(self, task: MethodView) -> None:  # noqa: B027
         """Load or fit what all queries share; called once before ``explain``, timed apart."""
 
@@ -135,7 +143,7 @@ class Method(ABC):
 
         hints = typing.get_type_hints(cls.__init__)
         fields: dict[str, Any] = {
-            name: (hints[name], parameter.default)
+            name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
             for name, parameter in inspect.signature(cls.__init__).parameters.items()
             if name != "self"
         }
@@ -151,11 +159,24 @@ class Method(ABC):
         return cls(**{name: getattr(checked, name) for name in fields})
 
     @final
-    def setup(self, task: MethodView) -> None:
-        """Bind the view of a task and run ``prepare``, holding it to the contract."""
+    def setup(self, task: MethodView, *, seed: int = 0) -> None:
+        """Bind the view of a task and run ``prepare``, holding it to the contract.
+
+        Args:
+            task: what the method may see. seed: seed of the one stream of ``self.random`` inside ``prepare``.
+
+        Raises:
+            ContractViolation: ``prepare`` changed what it was lent. MethodFailed: it raised.
+        """
         self.task = task
-        with Untouched(self.name, classifier=task.guarded):
-            self.prepare(task)
+        self.random = QueryRandom([seed], task.device)
+        try:
+            with Untouched(self.name, classifier=task.guarded):
+                self.prepare(task)
+        except CfbenchError:
+            raise
+        except Exception as error:
+            raise MethodFailed(f"method {self.name} failed to prepare: {type(error).__name__}: {error}") from error
 
     @final
     def __call__(self, images: Tensor, targets: Tensor, *, seeds: Sequence[int]) -> Outcome:
@@ -169,12 +190,12 @@ class Method(ABC):
         """
         self.random = QueryRandom(seeds, images.device)
         self._columns: dict[str, Tensor] = {}
-        started = time.perf_counter()
         with Untouched(self.name, classifier=self.task.guarded, tensors=(images, targets)):
+            started = time.perf_counter()
             result = self.explain(images, targets)
-        if images.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
+            if images.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - started
         self._check_form(result, images)
         result = result.detach()
         errors = _check_values(result)

@@ -7,6 +7,10 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 DISTRIBUTION = "cfbench-vision"
 
@@ -33,8 +37,15 @@ def git_state() -> tuple[str | None, bool | None]:
     return commit, bool(changes)
 
 
-def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB (10^6 bytes), or None where the system does not tell."""
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory in MB (10^6 bytes), or None where the system does not tell.
+
+    On an accelerator what torch allocated there; on a CPU the resident memory of this process since it started.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
     try:
         import resource
     except ImportError:

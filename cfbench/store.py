@@ -136,10 +136,14 @@ class RunFolder:
         return sorted(file for file in (self.path / FOLDER).glob("*.npz") if not file.name.startswith("."))
 
     def write(self, shard: Shard) -> None:
-        """Store a shard atomically under a name that holds its positions and the hash of its content."""
+        """Store a shard atomically under a name that holds its positions and hash; it replaces one of its positions."""
         data = shard.to_bytes()
-        name = f"{shard.positions[0]:07d}-{shard.positions[-1]:07d}-{sha256_bytes(data)[:16]}.npz"
-        write_atomic(self.path / FOLDER / name, lambda temporary: temporary.write_bytes(data))
+        prefix = f"{shard.positions[0]:07d}-{shard.positions[-1]:07d}-"
+        path = self.path / FOLDER / f"{prefix}{sha256_bytes(data)[:16]}.npz"
+        replaced = [file for file in self._files() if file.name.startswith(prefix) and file != path]
+        write_atomic(path, lambda temporary: temporary.write_bytes(data))
+        for file in replaced:
+            file.unlink(missing_ok=True)
 
     def discard_damaged(self) -> list[Path]:
         """Delete shards whose content does not fit the hash in their name; gives their paths."""
@@ -148,29 +152,32 @@ class RunFolder:
             file.unlink()
         return damaged
 
-    def discard_failed(self) -> None:
-        """Delete shards with failed queries, so that they are tried again."""
-        for file in self._files():
-            if any(Shard.from_bytes(file.read_bytes()).errors):
-                file.unlink()
-
     def shards(self) -> Iterator[Shard]:
-        """Stored shards in query order, each read and verified when its turn comes.
+        """Stored shards in query order, each read and verified when its turn comes; no position comes twice.
 
         Raises:
             CorruptFile: one does not fit the hash in its name.
         """
+        following = 0
         for file in self._files():
+            if int(file.stem.split("-")[0]) < following:
+                continue
             data = file.read_bytes()
             if sha256_bytes(data)[:16] != file.stem.rpartition("-")[2]:
                 raise CorruptFile(
                     f"{file} is damaged: its sha256 is not the one in its name; run evaluate again to redo it"
                 )
-            yield Shard.from_bytes(data)
+            shard = Shard.from_bytes(data)
+            following = shard.positions.stop
+            yield shard
+
+    def positions(self) -> Iterator[range]:
+        """Positions of the stored shards in query order."""
+        return (shard.positions for shard in self.shards())
 
     def missing(self, requested: int) -> list[int]:
         """Positions below ``requested`` that are not stored yet."""
-        done = {position for shard in self.shards() for position in shard.positions}
+        done = {position for positions in self.positions() for position in positions}
         return [position for position in range(requested) if position not in done]
 
 

@@ -13,8 +13,8 @@ from cfbench.errors import AccessDenied
 from cfbench.method import Needs
 from cfbench.task import Task
 
-JUDGES = ("oracle", "extractor")
-"""Roles of networks that judge; no method ever gets one."""
+RESERVED = ("classifier", "oracle", "extractor")
+"""Roles that ``needs.networks`` cannot name: the classifier comes by itself, the others judge."""
 
 
 class MethodView:
@@ -24,13 +24,16 @@ class MethodView:
         task: the task. needs: what the method declared; anything else is refused.
 
     Raises:
-        AccessDenied: the needs name a network that judges.
+        AccessDenied: the needs name a reserved role.
     """
 
     def __init__(self, task: Task, needs: Needs) -> None:
         for role in needs.networks:
-            if role in JUDGES:
-                raise AccessDenied(f"networks of role {role!r} judge methods and are never handed to one")
+            if role in RESERVED:
+                raise AccessDenied(
+                    f"networks of role {role!r} are never handed to a method by needs.networks; the classifier comes "
+                    "as task.classifier, the others judge"
+                )
         self._task = task
         self._needs = needs
         self.counter = CallCounter()
@@ -71,7 +74,7 @@ class MethodView:
         return Images(pool.images.to(self.device), pool.labels.to(self.device))
 
     def networks(self, role: str) -> dict[str, nn.Module]:
-        """The frozen networks of a declared role by name; images they process are counted as generator evaluations.
+        """The frozen networks of a declared role by name; what goes through a call of one is counted as generated.
 
         Raises:
             AccessDenied: the method did not declare the role in ``needs.networks``.

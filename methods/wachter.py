@@ -49,18 +49,20 @@ class Wachter(Method):
         weight = images.new_full((count,), self.weight)
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         best, best_distance = images.clone(), torch.full_like(weight, torch.inf)
+        best_weight = torch.full_like(weight, torch.nan)
         final = images
         for _ in range(self.rounds):
             final, reached = self._descend(images, targets, weight)
             distance = (final - images).abs().flatten(1).sum(1)
             better = reached & (distance < best_distance)
             best[better], best_distance[better] = final[better], distance[better]
+            best_weight[better] = weight[better]
             high = torch.where(reached, weight, high)
             low = torch.where(reached, low, weight)
             bisected = torch.where(low > 0, (low * high).sqrt(), high / 10)
             weight = torch.where(high.isinf(), weight * 10, bisected)
         found = best_distance.isfinite()
-        self.log(weight=weight)
+        self.log(weight=best_weight)
         return torch.where(found[:, None, None, None], best, final)
 
     def _descend(self, images: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -69,7 +69,7 @@ def test_the_view_hands_over_what_was_declared_and_refuses_the_rest(task: Task) 
         bare.training_data()
     with pytest.raises(AccessDenied, match="networks="):
         bare.networks("autoencoder")
-    for judge in ("oracle", "extractor"):
+    for judge in ("classifier", "oracle", "extractor"):
         with pytest.raises(AccessDenied, match="never handed"):
             MethodView(task, Needs(networks=(judge,)))
 

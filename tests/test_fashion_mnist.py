@@ -73,7 +73,7 @@ def test_the_extractor_has_64_features(dataset) -> None:
     assert dataset.network("extractor").embed(torch.rand(2, 1, 28, 28)).shape == (2, 64)
 
 
-def test_class_autoencoders_know_their_class_best(dataset) -> None:
+def test_no_class_autoencoder_is_far_behind_another_on_its_own_class(dataset) -> None:
     references = dataset.split("reference")
     errors = torch.empty(10, 10)
     with torch.inference_mode():
@@ -82,7 +82,9 @@ def test_class_autoencoders_know_their_class_best(dataset) -> None:
             for label in range(10):
                 images = references.images[references.labels == label][:100].float() / 255
                 errors[expert, label] = (network(images) - images).square().mean()
-    assert int((errors.argmin(dim=0) == torch.arange(10)).sum()) >= 8
+    own = errors.diagonal()
+    assert (own <= 1.1 * errors.min(dim=0).values).all(), "t-shirts and shirts tie; no expert may lose clearly"
+    assert (own < (errors.sum(dim=0) - own) / 9).all()
 
 
 def test_bad_rules_splits_and_targets(dataset) -> None:

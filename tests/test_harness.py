@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, RunMismatch
-from cfbench.harness import TABLE, MethodFailed, evaluate
+from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed, RunMismatch
+from cfbench.harness import TABLE, evaluate, run_key, source_hash
 from cfbench.method import Method
 from cfbench.record import Record
 from cfbench.registry import METHODS
@@ -23,6 +23,11 @@ ADAPTERS = Path(__file__).parent / "adapters"
 
 def bad(name: str) -> Method:
     return METHODS.load(f"{ADAPTERS / 'bad.py'}:{name}").create({})
+
+
+def dark(images: torch.Tensor) -> torch.Tensor:
+    """Which queries the picky adapters of bad.py fail on."""
+    return images[:, 0, 0, 0] < 0.1
 
 
 def slow(**parameters: object) -> Method:
@@ -63,7 +68,7 @@ def test_a_broken_contract_ends_the_run_and_stores_nothing(name: str, message: s
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("AlwaysRaises", "failed on all 4 queries of its first batch: ValueError: no idea; nothing was stored"),
+        ("AlwaysRaises", "failed on each of its first 20 queries: ValueError: no idea; nothing was stored"),
         ("NeverFinite", "the result is not finite"),
         ("NeverInRange", r"the result spans \[.*\]; expected \[0, 1\]: clamp it"),
     ],
@@ -82,7 +87,6 @@ def test_failed_queries_keep_their_image_and_stay_in_every_denominator(
     name: str, message: str, task: Task, tmp_path: Path
 ) -> None:
     record, folder = evaluate(bad(name), task, root=tmp_path)
-    dark = METHODS.load(f"{ADAPTERS / 'bad.py'}:SometimesRaises").__dict__["spoil"].__globals__["dark"]
     expected = dark(task.images(slice(None))).numpy()
     assert 0 < expected.sum() < len(task)
 
@@ -107,9 +111,52 @@ def test_failures_are_retried_only_when_asked(task: Task, tmp_path: Path) -> Non
     evaluate(bad("SometimesRaises"), task, root=tmp_path)
     assert {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.npz")} == before
     again, _ = evaluate(bad("SometimesRaises"), task, root=tmp_path, retry_failed=True)
-    after = {path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
-    assert after != set(before.values())
+    after = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+    assert len(after) == len(before), "a retried shard must replace the old one"
+    untouched = {name for name, when in before.items() if after.get(name) == when}
+    assert 0 < len(untouched) < len(before), "only shards with failures are retried"
     assert again.scores == first.scores
+
+
+def test_failures_at_the_start_do_not_stop_a_method_that_works_later(task: Task, tmp_path: Path) -> None:
+    first = int(dark(task.images(slice(None))).nonzero()[0])
+    record, _ = evaluate(bad("SometimesNaN"), task, root=tmp_path, batch_size=1)
+    assert record.queries.failed == int(dark(task.images(slice(None))).sum())
+    assert first < 20
+
+
+def test_a_smaller_limit_does_not_shrink_a_stored_run(task: Task, tmp_path: Path) -> None:
+    full, folder = evaluate(slow(seconds=0), task, root=tmp_path)
+    again, _ = evaluate(slow(seconds=0), task, root=tmp_path, limit=3)
+    assert again == full
+    assert Record.read(folder) == full
+
+
+def test_two_clients_on_one_run_do_not_count_a_query_twice(task: Task, tmp_path: Path) -> None:
+    whole, folder = evaluate(slow(seconds=0), task, root=tmp_path / "a")
+    _, other = evaluate(slow(seconds=0), task, root=tmp_path / "b", batch_size=7)
+    for shard in other.rglob("*.npz"):
+        (folder / "counterfactuals" / shard.name).write_bytes(shard.read_bytes())
+    again, _ = evaluate(slow(seconds=0), task, root=tmp_path / "a")
+    assert again.scores == whole.scores
+    assert again.provenance.images == whole.provenance.images
+    assert again.queries == whole.queries
+
+
+def test_the_key_covers_the_modules_that_an_adapter_builds_on(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cfbench import harness
+
+    method = METHODS.load("dip")()
+    before = run_key(method, task, seed=0)
+    real = harness.sha256_file
+    monkeypatch.setattr(harness, "sha256_file", lambda path: "0" * 64 if path.stem == "skipnet" else real(path))
+    assert run_key(method, task, seed=0).digest != before.digest
+    assert run_key(METHODS.load("pgd")(), task, seed=0).adapter == source_hash(METHODS.load("pgd"))
+
+
+def test_an_adapter_cannot_override_what_belongs_to_the_base() -> None:
+    with pytest.raises(ContractViolation, match="overrides __call__"):
+        type("Sly", (Method,), {"__call__": lambda self: None})
 
 
 def test_a_limited_run_is_partial_and_grows_into_the_full_one(task: Task, tmp_path: Path) -> None:

@@ -89,5 +89,5 @@ def test_fits_an_image() -> None:
 
 
 def test_too_many_scales_are_refused() -> None:
-    with pytest.raises(InvalidParameter, match="at least 32 pixels, got 20 x 24; give at least one and at most 4"):
+    with pytest.raises(InvalidParameter, match="more than 32 pixels, got 20 x 24; give at least one and at most 4"):
         SkipNet(QueryRandom([0]), SHAPE, widths=(8, 8, 8, 8, 8))

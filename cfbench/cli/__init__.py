@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Benchmark of visual counterfactual explanations: run methods on frozen tasks, score what they stored.",
-    epilog="Start with: cfbench list, then cfbench evaluate --method wachter",
+    epilog="Start with: cfbench list, then cfbench evaluate --method NAME",
 )
 app.command("list")(list_things)
 app.command()(prepare)
@@ -36,6 +36,3 @@ def main() -> None:
     except CfbenchError as error:
         print(f"error: {error}".replace("\n", " "), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; finished shards are kept: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)

@@ -72,6 +72,6 @@ def doctor() -> None:
         for metric, reason in reasons.items():
             if reason:
                 console.print(f"  cannot compute [bold]{metric}[/bold]: {escape(reason)}", soft_wrap=True)
-    console.print("\nnext: cfbench prepare, or cfbench evaluate --method wachter")
+    console.print("\nnext: cfbench prepare, or cfbench evaluate --method NAME")
     if broken:
         raise typer.Exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 FAILED_QUERIES = 3
 """Exit code of a run that finished with failed or unreached queries."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 def evaluate(
@@ -60,18 +64,22 @@ def evaluate(
     failed = 0
     for seed in range(seeds):
         instance = make_method(method, settings)
-        with _progress(f"{instance.name} seed {seed}") as on_advance:
-            record, folder = run(
-                instance,
-                chosen,
-                root=out,
-                seed=seed,
-                limit=limit,
-                batch_size=batch_size,
-                time_limit=time_limit,
-                retry_failed=retry_failed,
-                on_advance=on_advance,
-            )
+        try:
+            with _progress(f"{instance.name} seed {seed}") as on_advance:
+                record, folder = run(
+                    instance,
+                    chosen,
+                    root=out,
+                    seed=seed,
+                    limit=limit,
+                    batch_size=batch_size,
+                    time_limit=time_limit,
+                    retry_failed=retry_failed,
+                    on_advance=on_advance,
+                )
+        except KeyboardInterrupt:
+            print("stopped; finished shards are kept: give the same command again to go on", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
         console.print(f"\n[bold]{instance.name}[/bold] on {chosen.key}, targets {chosen.rule}, seed {seed}")
         console.print(score_table(record))
         console.print(summary(record))
@@ -85,8 +93,6 @@ def evaluate(
 
 
 def _report_failures(folder: Path) -> None:
-    import sys
-
     import pandas as pd
 
     from cfbench.harness import TABLE
@@ -114,7 +120,7 @@ def _progress(title: str) -> Iterator[OnAdvance]:
         TextColumn("flip rate {task.fields[flips]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as progress:
         row = progress.add_task(title, total=None, flips="-")
 
         def on_advance(advance: Advance) -> None:

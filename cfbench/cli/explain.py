@@ -19,16 +19,12 @@ from cfbench.cli.options import (
     make_task,
     shown,
 )
-from cfbench.errors import CfbenchError, InvalidParameter, UnknownName
+from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed, UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cfbench.task import Task
-
-
-class NoCounterfactual(CfbenchError):
-    """The method gave no image for this query."""
 
 
 def explain(
@@ -37,7 +33,7 @@ def explain(
     image: Annotated[Path | None, typer.Option(help="A PNG or JPEG file; scaled to the task's size.")] = None,
     query: Annotated[str | None, typer.Option(help="Instead: a query id of the task, such as test-00007.")] = None,
     target: Annotated[
-        str | None, typer.Option(help="Target class, number or name; by default the second class.")
+        str | None, typer.Option(help="Target class, number or name; by default the query's own, or the second class.")
     ] = None,
     task: TaskOption = None,
     targets: TargetsOption = TargetRule.near,
@@ -59,18 +55,25 @@ def explain(
 
     instance = make_method(method, settings)
     chosen = make_task(task, targets, "test", device)
-    stored, name = _query(chosen, image, query)
+    stored, name, given = _query(chosen, image, query)
     judges = Judges(chosen)
     with torch.inference_mode():
         ranked = judges.network(judges.classifier)(dequantise(stored)).argsort(1, descending=True)[0]
     source = ranked[:1]
-    wanted = ranked[1:2] if target is None else torch.tensor([_class(chosen, target)], device=chosen.device)
+    wanted = ranked[1:2] if given is None else given
+    if target is not None:
+        wanted = torch.tensor([_class(chosen, target)], device=chosen.device)
     check_targets(source, wanted, classes=chosen.num_classes)
 
     instance.setup(MethodView(chosen, instance.needs))
-    outcome = instance(dequantise(stored), wanted, seeds=[derive_seed(seed, chosen.key, name)])
+    try:
+        outcome = instance(dequantise(stored), wanted, seeds=[derive_seed(seed, chosen.key, name)])
+    except CfbenchError:
+        raise
+    except Exception as error:
+        raise MethodFailed(f"method {instance.name} failed: {type(error).__name__}: {error}") from error
     if outcome.errors[0]:
-        raise NoCounterfactual(f"{instance.name} found no counterfactual: {outcome.errors[0]}")
+        raise MethodFailed(f"method {instance.name} found no counterfactual: {outcome.errors[0]}")
 
     classes = chosen.dataset.classes
     with torch.inference_mode():
@@ -93,20 +96,21 @@ def explain(
     console.print(f"next: cfbench evaluate --method {method} --limit 100")
 
 
-def _query(task: Task, image: Path | None, query: str | None) -> tuple[Tensor, str]:
-    """The 8-bit query ``[1, C, H, W]`` and the name its seed derives from."""
+def _query(task: Task, image: Path | None, query: str | None) -> tuple[Tensor, str, Tensor | None]:
+    """The 8-bit query ``[1, C, H, W]``, the name its seed derives from, and its frozen target ``[1]`` if it has one."""
     from cfbench.images import read_image
 
     if (image is None) == (query is None):
         first = task.queries["query_id"][0]
         raise InvalidParameter(f"give either --image FILE or --query ID (such as {first})")
     if image is not None:
-        return read_image(image, shape=task.dataset.image_shape)[None].to(task.device), image.name
+        return read_image(image, shape=task.dataset.image_shape)[None].to(task.device), image.name, None
     rows = task.queries.index[task.queries["query_id"] == query]
     if len(rows) == 0:
         ids = task.queries["query_id"]
         raise UnknownName(f"unknown query {query!r} of {task.key}; ids go from {ids.iloc[0]} to {ids.iloc[-1]}")
-    return task.stored[rows[0]][None], str(query)
+    row = int(rows[0])
+    return task.stored[row][None], str(query), task.targets[row][None]
 
 
 def _class(task: Task, text: str) -> int:

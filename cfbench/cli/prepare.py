@@ -51,7 +51,7 @@ def prepare(
         _rebuild(console, dataset, only or list(dataset.networks), train=train, splits=splits, data=data, out=out)
     else:
         _verify(console, dataset)
-    console.print(f"next: cfbench evaluate --method wachter --task {dataset.name}")
+    console.print(f"next: cfbench evaluate --method NAME --task {dataset.name}")
 
 
 def _verify(console: Console, dataset: Dataset) -> None:
@@ -81,10 +81,9 @@ def _rebuild(
     data: Path | None,
     out: Path | None,
 ) -> None:
-    from cfbench.files import cache_dir
     from cfbench.preparation import freeze_splits, train_networks
 
-    folder = out or cache_dir() / dataset.key
+    folder = out or dataset.built_folder
     raw = dataset.raw(data)
     packaged = dataset.manifest if (dataset.folder / "manifest.json").is_file() else None
     if train:

@@ -19,15 +19,12 @@ def score(
     from rich.console import Console
 
     from cfbench.cli.tables import score_table, summary
-    from cfbench.errors import RunMismatch
     from cfbench.harness import rescore
     from cfbench.store import RunFolder
 
     folder = RunFolder(run)
     key = folder.key()
     chosen = make_task(task or key.task, key.targets, key.split, device)
-    if chosen.dataset.split_hash != key.split_hash:
-        raise RunMismatch(f"{run} was made on another version of {key.task}; install the release that made it")
     record, before = rescore(folder, chosen)
     console = Console()
     console.print(f"[bold]{key.method}[/bold] on {key.task}, targets {key.targets}, seed {key.seed}")

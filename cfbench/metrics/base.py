@@ -65,7 +65,10 @@ class Metric(ABC):
 
 
 class QueryMetric(Metric):
-    """A metric with a value a query, averaged; the interval is a bootstrap over queries, or Wilson for a rate."""
+    """A metric with a value a query, averaged; NaN where it is undefined, which leaves the query out of ``n``.
+
+    The interval is a bootstrap over queries; Wilson's where ``rate`` is set and every value is 0 or 1.
+    """
 
     rate: ClassVar[bool] = False
 
@@ -90,8 +93,12 @@ class QueryMetric(Metric):
         return {subset: self._score(chosen[subset]) for subset in self.subsets}
 
     def _score(self, values: np.ndarray) -> Score:
+        if len(values) == 0:
+            return Score(value=None, n=0, version=self.version, network=self.network, reason="no query was flipped")
+        values = values[~np.isnan(values)]
         n = len(values)
         if n == 0:
-            return Score(value=None, n=0, version=self.version, network=self.network, reason="no query was flipped")
-        interval = wilson(int(values.sum()), n) if self.rate else bootstrap_mean(values)
+            return Score(value=None, n=0, version=self.version, network=self.network, reason="undefined on every query")
+        binary = self.rate and bool(np.isin(values, (0, 1)).all())
+        interval = wilson(int(values.sum()), n) if binary else bootstrap_mean(values)
         return Score(value=float(values.mean()), ci95=interval, n=n, version=self.version, network=self.network)

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 FLOOR_DRAWS = 5
 """Draws of real images that the floor averages over."""
 
+GROUP_SEED = 0
+"""Seed of the dealing of queries into jackknife groups."""
+
 
 class _SetDistance(Metric):
     """A distance between the counterfactuals and real images in a feature space, with jackknife and floor.
 
-    Queries are dealt into ``groups`` by position; each group's moments are kept for counterfactuals of either
-    subset and for the queries, so that a group can be left out together with its pairs.
+    Queries are dealt into ``groups`` by a seeded shuffle, so that no group is a class; each group's moments are kept
+    for the counterfactuals of either subset and for their queries, so that a group is left out together with its
+    pairs. The interval is centred on the plug-in value, which has the same bias as its floor.
     """
 
     direction = "lower"
@@ -36,7 +40,8 @@ class _SetDistance(Metric):
     def __init__(self, judges: Judges) -> None:
         super().__init__(judges)
         self._made: dict[str, list[Moments]] = {}
-        self._queries: list[Moments] = []
+        self._queries: dict[str, list[Moments]] = {}
+        self._group_of = np.random.default_rng(GROUP_SEED).permutation(len(judges.task)) % self.groups
         self._targets: dict[str, NDArray[np.int64]] = {}
 
     def blocked(self) -> str | None:
@@ -57,24 +62,25 @@ class _SetDistance(Metric):
 
     def reference(self) -> Floats:
         """Features ``[N, D]`` of the held-out real images."""
-        return torch.cat(list(self.judges.embeddings(self.judges.reference))).numpy()
+        return self.judges.reference_features.numpy()
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         made, queries = self.embed(batch, "counterfactuals"), self.embed(batch, "queries")
         dimensions, classes = made.shape[1], self.judges.task.num_classes
-        if not self._queries:
-            self._queries = [Moments.empty(dimensions) for _ in range(self.groups)]
-            self._made = {subset: list(self._queries) for subset in self.subsets}
+        if not self._made:
+            empty = [Moments.empty(dimensions) for _ in range(self.groups)]
+            self._made = {subset: list(empty) for subset in self.subsets}
+            self._queries = {subset: list(empty) for subset in self.subsets}
             self._targets = {subset: np.zeros((self.groups, classes), dtype=np.int64) for subset in self.subsets}
         chosen = {"all": np.ones(len(made), dtype=bool), "flipped": batch.flipped.cpu().numpy()}
-        group_of = batch.positions.cpu().numpy() % self.groups
+        group_of = self._group_of[batch.positions.cpu().numpy()]
         targets = batch.targets.cpu().numpy()
         for group in range(self.groups):
             here = group_of == group
-            self._queries[group] += _moments(queries[here])
             for subset in self.subsets:
                 taken = here & chosen[subset]
                 self._made[subset][group] += _moments(made[taken])
+                self._queries[subset][group] += _moments(queries[taken])
                 self._targets[subset][group] += np.bincount(targets[taken], minlength=classes)
         return {}
 
@@ -97,7 +103,7 @@ class _SetDistance(Metric):
             n=n,
             version=self.version,
             network=self.network,
-            floor=self._floor(n),
+            floor=self._floor(subset, n),
         )
 
     def _without(self, parts: list[Moments], left_out: set[int]) -> Moments:
@@ -107,7 +113,7 @@ class _SetDistance(Metric):
     def _distance(self, subset: str, left_out: set[int]) -> float:
         raise NotImplementedError
 
-    def _floor(self, n: int) -> float:
+    def _floor(self, subset: str, n: int) -> float:
         raise NotImplementedError
 
 
@@ -124,16 +130,16 @@ class FrechetDistance(_SetDistance):
 
     def _distance(self, subset: str, left_out: set[int]) -> float:
         made = self._without(self._made[subset], left_out)
-        queries = self._without(self._queries, left_out)
+        queries = self._without(self._queries[subset], left_out)
         return frechet_distance(made.mean, made.covariance, queries.mean, queries.covariance)
 
     @cached_property
     def _reference(self) -> Floats:
         return self.reference()
 
-    def _floor(self, n: int) -> float:
+    def _floor(self, subset: str, n: int) -> float:
         """Real held-out images, n of them, against the queries; averaged over seeded draws."""
-        queries = self._without(self._queries, set())
+        queries = self._without(self._queries[subset], set())
         distances = []
         for seed in range(FLOOR_DRAWS):
             order = np.random.default_rng(seed).permutation(len(self._reference))
@@ -154,9 +160,13 @@ class SplitFrechetDistance(_SetDistance):
     citation = "after sFID of ACE, Jeanneret et al., arXiv 2303.09962; against held-out reals (ours)"
 
     @cached_property
-    def _classes(self) -> list[Moments]:
+    def _features(self) -> list[Floats]:
         features, labels = self.reference(), self.judges.reference_labels.numpy()
-        return [Moments.of(features[labels == label]) for label in range(self.judges.task.num_classes)]
+        return [features[labels == label] for label in range(self.judges.task.num_classes)]
+
+    @cached_property
+    def _classes(self) -> list[Moments]:
+        return [Moments.of(features) for features in self._features]
 
     def _distance(self, subset: str, left_out: set[int]) -> float:
         made = self._without(self._made[subset], left_out)
@@ -165,13 +175,22 @@ class SplitFrechetDistance(_SetDistance):
         mean, covariance = mixture(self._classes, counts / counts.sum())
         return frechet_distance(made.mean, made.covariance, mean, covariance)
 
-    def _floor(self, n: int) -> float:
-        """The queries, real images of their own classes, against held-out images of the same class mix."""
-        queries = self._without(self._queries, set())
-        sources = self.judges.task.queries["source"].to_numpy()
-        counts = np.bincount(sources, minlength=self.judges.task.num_classes)
-        mean, covariance = mixture(self._classes, counts / counts.sum())
-        return frechet_distance(queries.mean, queries.covariance, mean, covariance)
+    def _floor(self, subset: str, n: int) -> float:
+        """Held-out images in the classes of the targets, n of them, against the others; averaged over seeded draws.
+
+        At most half of a class is drawn, so there are fewer where one class is the target of very many queries.
+        """
+        counts = self._targets[subset].sum(axis=0)
+        distances = []
+        for seed in range(FLOOR_DRAWS):
+            random = np.random.default_rng(seed)
+            orders = [random.permutation(features) for features in self._features]
+            taken = [min(count, len(order) // 2) for count, order in zip(counts, orders, strict=True)]
+            drawn = Moments.of(np.concatenate([order[:size] for order, size in zip(orders, taken, strict=True)]))
+            others = [Moments.of(order[size:]) for order, size in zip(orders, taken, strict=True)]
+            mean, covariance = mixture(others, np.array(taken) / sum(taken))
+            distances.append(frechet_distance(drawn.mean, drawn.covariance, mean, covariance))
+        return float(np.mean(distances))
 
 
 def _moments(vectors: Floats) -> Moments:

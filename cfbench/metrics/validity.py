@@ -38,6 +38,8 @@ class FlipRate(QueryMetric):
 
 
 class _OracleMetric(QueryMetric):
+    rate = True
+
     @property
     def network(self) -> str:
         return " ".join(map(self.judges.task.identity, self.judges.oracles))
@@ -116,6 +118,6 @@ class OracleAgreementMin(Metric):
 
 
 def _seen_by_oracles(batch: Batch) -> Tensor:
-    """Whether each oracle gives the target class, ``[B, oracles]``."""
+    """Whether each oracle gives the target class; a failed query convinces none, ``[B, oracles]``."""
     predictions = [batch.prediction(name) for name in batch.judges.oracles]
-    return torch.stack(predictions, dim=1) == batch.targets[:, None]
+    return (torch.stack(predictions, dim=1) == batch.targets[:, None]) & ~batch.failed[:, None]

@@ -103,7 +103,7 @@ class SkipNet(nn.Module):
 
     Args:
         random: one stream an image.
-        image_shape: (C, H, W), sides of at least ``2 ** len(widths)`` pixels.
+        image_shape: (C, H, W), sides of more than ``2 ** len(widths)`` pixels.
         widths: channels of each scale, from fine to coarse.
         noise: channels of the fixed input, uniform in [0, 0.1).
 
@@ -121,11 +121,11 @@ class SkipNet(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
-        if not widths or min(height, width) < 2 ** len(widths):
+        if not widths or min(height, width) <= 2 ** len(widths):
             raise InvalidParameter(
-                f"widths {list(widths)} mean {len(widths)} scales, which need images of at least "
+                f"widths {list(widths)} mean {len(widths)} scales, which need images of more than "
                 f"{2 ** len(widths)} pixels, got {height} x {width}; give at least one and at most "
-                f"{min(height, width).bit_length() - 1} widths"
+                f"{(min(height, width) - 1).bit_length() - 1} widths"
             )
         self.batch = len(random)
         random = random.at_least_two()
