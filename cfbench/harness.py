@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,8 @@ def write_results(folder: RunFolder, record: Record, scored: Scored) -> None:
 def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, Score]]]:
     """Score a finished run again from its stored images and rewrite its record; who ran it stays as it was.
 
+    Scoring takes as many threads as then, because sums over threads round differently.
+
     Returns:
         The new record and the scores it had before.
 
@@ -280,11 +283,23 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
             f"{folder.path} was made with other splits or networks than {task.key} has here; install the release that "
             "made it"
         )
-    scored = score(folder, task, old.queries.requested)
+    with _threads(old.provenance.threads):
+        scored = score(folder, task, old.queries.requested)
     images = old.provenance.model_copy(update={"images": scored.images_hash})
     new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
     write_results(folder, new, scored)
     return new, old.scores
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Have torch use ``count`` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cost(folder: RunFolder) -> Cost:

@@ -56,7 +56,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from cfbench.cli.tables import score_table, summary
+    from cfbench.cli.tables import print_record
     from cfbench.harness import evaluate as run
 
     chosen = make_task(task, targets, split, device)
@@ -80,9 +80,7 @@ def evaluate(
         except KeyboardInterrupt:
             print("stopped; finished shards are kept: give the same command again to go on", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
-        console.print(f"\n[bold]{instance.name}[/bold] on {chosen.key}, targets {chosen.rule}, seed {seed}")
-        console.print(score_table(record))
-        console.print(summary(record))
+        print_record(console, record)
         if record.queries.failed:
             _report_failures(folder)
         failed += record.queries.failed

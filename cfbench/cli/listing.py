@@ -58,7 +58,9 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
         }
         following = f"cfbench evaluate --method {found.name}"  # type: ignore[attr-defined]
     elif kind is Kind.metrics:
-        facts = {name: getattr(found, name) for name in ("version", "direction", "bounds", "unit", "citation")}
+        facts = {
+            name: getattr(found, name) for name in ("family", "version", "direction", "bounds", "unit", "citation")
+        }
         following = "cfbench evaluate --method NAME"
     else:
         facts = {name: getattr(found, name) for name in ("version", "licence", "citation", "homepage")}

@@ -19,16 +19,22 @@ Scores = dict[str, Score]
 """Scores of one metric by subset: ``all`` queries (failures as the unchanged query), ``flipped`` ones only."""
 
 
+FAMILIES = ("validity", "proximity", "sparsity", "realism")
+"""What metrics measure, in the order in which they are shown."""
+
+
 class Metric(ABC):
     """A metric over stored counterfactuals. One instance scores one run: ``update`` per batch, then ``compute``.
 
     Attributes:
-        name: stable name in records. version: raised whenever values change. unit: of the value.
+        name: stable name in records. family: one of ``FAMILIES``. version: raised whenever values change.
+        unit: of the value.
         direction: which way is better. bounds: least and greatest possible value.
         citation: where the definition is from.
     """
 
     name: ClassVar[str]
+    family: ClassVar[str]
     version: ClassVar[int] = 1
     unit: ClassVar[str]
     direction: ClassVar[Literal["higher", "lower"]]

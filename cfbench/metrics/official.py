@@ -103,6 +103,7 @@ class LPIPS(QueryMetric):
     """
 
     name = "lpips"
+    family = "proximity"
     unit = "LPIPS"
     direction = "lower"
     bounds = (0.0, float("inf"))
@@ -147,6 +148,7 @@ class FID(FrechetDistance):
     """
 
     name = "fid"
+    family = "realism"
     unit = "squared Inception feature distance"
     citation = "Heusel et al., arXiv 1706.08500; pytorch-fid's port of the weights"
     groups = 5

@@ -26,6 +26,7 @@ class L1(_Distance):
     """
 
     name = "l1"
+    family = "proximity"
     unit = "pixel value in [0, 1]"
     citation = "proximity; Wachter et al., arXiv 1711.00399"
 
@@ -40,6 +41,7 @@ class L2(_Distance):
     """
 
     name = "l2"
+    family = "proximity"
     unit = "pixel value in [0, 1]"
     citation = "proximity; Wachter et al., arXiv 1711.00399"
 
@@ -54,6 +56,7 @@ class Sparsity(_Distance):
     """
 
     name = "sparsity"
+    family = "sparsity"
     unit = "share of pixels"
     citation = "L0 with a threshold; ours"
 
@@ -72,6 +75,7 @@ class FeatureDistance(_Distance):
     """
 
     name = "feat_dist"
+    family = "proximity"
     unit = "squared distance of unit vectors"
     bounds = (0.0, 4.0)
     citation = "after LPIPS, Zhang et al., arXiv 1801.03924"

@@ -125,6 +125,7 @@ class FrechetDistance(_SetDistance):
     """
 
     name = "fd"
+    family = "realism"
     unit = "squared feature distance"
     citation = "Heusel et al., arXiv 1706.08500, equation 6, on domain features"
 
@@ -156,6 +157,7 @@ class SplitFrechetDistance(_SetDistance):
     """
 
     name = "split_fd"
+    family = "realism"
     unit = "squared feature distance"
     citation = "after sFID of ACE, Jeanneret et al., arXiv 2303.09962; against held-out reals (ours)"
 

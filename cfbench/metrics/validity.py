@@ -22,6 +22,7 @@ class FlipRate(QueryMetric):
     """
 
     name = "flip_rate"
+    family = "validity"
     unit = "share of queries"
     direction = "higher"
     bounds = (0.0, 1.0)
@@ -56,6 +57,7 @@ class OracleAgreement(_OracleMetric):
     """
 
     name = "oracle_agreement"
+    family = "validity"
     unit = "share of (query, oracle) pairs"
     direction = "higher"
     bounds = (0.0, 1.0)
@@ -73,6 +75,7 @@ class OracleAgreedFlip(_OracleMetric):
     """
 
     name = "oracle_agreed_flip"
+    family = "validity"
     unit = "share of (query, oracle) pairs"
     direction = "higher"
     bounds = (0.0, 1.0)
@@ -90,6 +93,7 @@ class OracleAgreementMin(Metric):
     """
 
     name = "oracle_agreement_min"
+    family = "validity"
     unit = "share of queries"
     direction = "higher"
     bounds = (0.0, 1.0)
