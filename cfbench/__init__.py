@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
     from cfbench.errors import CfbenchError
     from cfbench.harness import evaluate, rescore
-    from cfbench.method import Method, Needs
+    from cfbench.method import Method
     from cfbench.metrics.base import Metric, QueryMetric
+    from cfbench.needs import Needs
     from cfbench.record import Record
     from cfbench.registry import load_dataset
     from cfbench.task import Task
@@ -25,7 +26,7 @@ _HOMES = {
     "Method": "method",
     "MethodView": "view",
     "Metric": "metrics.base",
-    "Needs": "method",
+    "Needs": "needs",
     "NetworkSpec": "dataset",
     "QueryMetric": "metrics.base",
     "RawData": "dataset",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
 from cfbench.files import cache_dir, content_hash, read_verified
 
-if TYPE_CHECKING:
-    from cfbench.training import Progress
+Progress = Callable[[float, str], None]
+"""Called with the finished share in [0, 1] and a text such as the current loss."""
 
 QUERY_SPLITS = ("test", "validation")
 SPLITS = (*QUERY_SPLITS, "reference", "pool")

@@ -16,6 +16,7 @@ from torch import Tensor
 from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed
 from cfbench.guards import Untouched
 from cfbench.images import quantise
+from cfbench.needs import Needs
 from cfbench.seeds import QueryRandom
 
 if TYPE_CHECKING:
@@ -23,33 +24,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """How far outside [0, 1] a returned value may lie by rounding; it is clipped."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What an adapter may use; the harness hands over this and refuses the rest.
-
-    Attributes:
-        gradients: gradients and feature maps of the classifier; without, only its predictions.
-        training_data: the training pool with its labels.
-        networks: roles of further frozen networks of the task, such as ``"vae"``.
-    """
-
-    gradients: bool = False
-    training_data: bool = False
-    networks: tuple[str, ...] = ()
-
-    @property
-    def access(self) -> str:
-        """``white-box`` or ``black-box``."""
-        return "white-box" if self.gradients else "black-box"
-
-    @property
-    def track(self) -> str:
-        """The board's track: ``generator-based``, ``training-data`` or ``data-free``."""
-        if self.networks:
-            return "generator-based"
-        return "training-data" if self.training_data else "data-free"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import QUERY_SPLITS, Dataset, FileEntry, Images, Manifest, NetworkEntry, RawData
+from cfbench.dataset import QUERY_SPLITS, Dataset, FileEntry, Images, Manifest, NetworkEntry, Progress, RawData
 from cfbench.errors import InvalidParameter
 from cfbench.files import sha256_file, write_atomic, write_text
 from cfbench.images import dequantise
-from cfbench.training import Progress
 
 SPLIT_SEED = 2022
 """Seed of every draw that makes a split; changing it makes another version of the data set."""

@@ -9,11 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images
+from cfbench.dataset import Images, Progress
 from cfbench.images import dequantise
-
-Progress = Callable[[float, str], None]
-"""Called with the finished share in [0, 1] and a text such as the current loss."""
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

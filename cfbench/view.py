@@ -10,7 +10,7 @@ from torch import nn
 from cfbench.classifier import CallCounter, Classifier
 from cfbench.dataset import Images
 from cfbench.errors import AccessDenied
-from cfbench.method import Needs
+from cfbench.needs import Needs
 from cfbench.task import Task
 
 RESERVED = ("classifier", "oracle", "extractor")

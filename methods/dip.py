@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cfbench.errors import InvalidParameter
-from cfbench.method import Method, Needs
+from cfbench.method import Method
+from cfbench.needs import Needs
 from cfbench.priors import SkipNet
 
 

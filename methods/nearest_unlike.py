@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from cfbench.images import dequantise
-from cfbench.method import Method, Needs
+from cfbench.method import Method
+from cfbench.needs import Needs
 from cfbench.view import MethodView
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cfbench.errors import InvalidParameter
-from cfbench.method import Method, Needs
+from cfbench.method import Method
+from cfbench.needs import Needs
 
 
 class PGD(Method):

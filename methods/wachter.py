@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from cfbench.errors import InvalidParameter
-from cfbench.method import Method, Needs
+from cfbench.method import Method
+from cfbench.needs import Needs
 
 
 class Wachter(Method):

@@ -7,7 +7,7 @@ import torch
 
 from cfbench.classifier import Classifier
 from cfbench.errors import AccessDenied, InvalidParameter
-from cfbench.method import Needs
+from cfbench.needs import Needs
 from cfbench.networks import PlainCNN
 from cfbench.task import Task
 from cfbench.view import MethodView

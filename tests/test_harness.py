@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed, RunMismatch
-from cfbench.harness import TABLE, evaluate, run_key, source_hash
+from cfbench.harness import TABLE, evaluate
+from cfbench.keys import run_key, source_hash
 from cfbench.method import Method
 from cfbench.record import Record
 from cfbench.registry import METHODS
@@ -144,12 +145,12 @@ def test_two_clients_on_one_run_do_not_count_a_query_twice(task: Task, tmp_path:
 
 
 def test_the_key_covers_the_modules_that_an_adapter_builds_on(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cfbench import harness
+    from cfbench import keys
 
     method = METHODS.load("dip")()
     before = run_key(method, task, seed=0)
-    real = harness.sha256_file
-    monkeypatch.setattr(harness, "sha256_file", lambda path: "0" * 64 if path.stem == "skipnet" else real(path))
+    real = keys.sha256_file
+    monkeypatch.setattr(keys, "sha256_file", lambda path: "0" * 64 if path.stem == "skipnet" else real(path))
     assert run_key(method, task, seed=0).digest != before.digest
     assert run_key(METHODS.load("pgd")(), task, seed=0).adapter == source_hash(METHODS.load("pgd"))
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cfbench.dataset import Dataset, Manifest
-    from cfbench.training import Progress
+    from cfbench.dataset import Dataset, Manifest, Progress
 
 
 def prepare(

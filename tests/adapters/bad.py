@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfbench.method import Method, Needs
+from cfbench.method import Method
+from cfbench.needs import Needs
 
 
 class _Bad(Method):

@@ -21,11 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cfbench.harness import produce, run_key
+from cfbench.harness import Advance, produce
+from cfbench.keys import run_key
 from cfbench.provenance import device_name
 from cfbench.registry import METHODS, load_dataset
 from cfbench.seeds import QueryRandom
-from cfbench.store import RunFolder
+from cfbench.store import RunFolder, contiguous
 from cfbench.task import Task
 from cfbench.view import MethodView
 
@@ -92,14 +93,15 @@ def overhead(task: Task, count: int) -> float:
         folder = RunFolder(Path(root))
         folder.claim(run_key(method, task, seed=0))
         started = time.perf_counter()
+        ranges = list(contiguous(list(range(count)), method.batch_size))
         produce(
             method,
             task,
             folder,
-            count,
+            ranges,
             seed=0,
-            batch_size=method.batch_size,
             time_limit=None,
+            advance=Advance(0, 0, 0, count),
             on_advance=lambda _: None,
         )
         wall = time.perf_counter() - started
