@@ -85,7 +85,9 @@ def evaluate(
             _report_failures(folder)
         failed += record.queries.failed
         console.print(f"\nrecord, query table and images: {shown(folder)}", soft_wrap=True)
-    console.print(f"next: cfbench explain --method {method}, or cfbench score {shown(folder)}", soft_wrap=True)
+    query = chosen.queries["query_id"][0]
+    console.print(f"next: cfbench explain --method {method} --query {query}", soft_wrap=True)
+    console.print(f"      cfbench score {shown(folder)}", soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED_QUERIES)
 

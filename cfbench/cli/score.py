@@ -32,7 +32,8 @@ def score(
     console = Console()
     print_record(console, record)
     console.print(f"\nscores: {_compared(record.scores, before)}\nrecord: {shown(run / 'run.json')}", soft_wrap=True)
-    console.print(f"next: cfbench explain --method {key.method}")
+    query = chosen.queries["query_id"][0]
+    console.print(f"next: cfbench explain --method {key.method} --query {query}")
 
 
 def _compared(now: dict[str, dict[str, Score]], before: dict[str, dict[str, Score]]) -> str:
