@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 PROBE = """
 import importlib.util, cfbench.methods.pgd, cfbench.datasets.fashion_mnist, cfbench
-for name in ("methods", "datasets", "networks", "leaderboard", "reports", "tests"):
+for name in ("methods", "datasets", "leaderboard", "reports"):
     assert importlib.util.find_spec(name) is None, f"{name} became importable"
 print(cfbench.__file__)
 """
@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(folder: Path) -> tuple[Path, Path]:
     """A fresh environment that sees the dependencies of this one but not its cfbench; its Python and scripts."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.run([python, "-c", query], check=True, capture_output=True, text=True).stdout.strip())
@@ -44,7 +44,11 @@ def test_works_from(kind: str, built: Path, tmp_path: Path) -> None:
     source = {"wheel": "*.whl", "sdist": "*.tar.gz"}
     target = [str(next(built.glob(source[kind])))] if kind in source else ["--editable", str(ROOT)]
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed"]
-    subprocess.run([python, "-m", "pip", "install", *options, *target], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", *options, *target],
+        check=True,
+        capture_output=True,
+    )
 
     probe = subprocess.run([python, "-c", PROBE], cwd=tmp_path, check=True, capture_output=True, text=True)
     home = ROOT if kind == "editable" else tmp_path
