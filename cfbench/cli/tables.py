@@ -54,9 +54,10 @@ def _summary(record: Record) -> str:
     queries, cost = record.queries, record.cost
     failed = f", {queries.failed} failed" if queries.failed else ""
     done = max(queries.done, 1)
+    peak = "?" if cost.peak_mb is None else f"{cost.peak_mb:.0f}"
     return (
         f"{record.status}: {queries.done} of {queries.expected} queries{failed}; "
         f"{cost.seconds_per_query * 1000:.1f} ms, {cost.forwards / done:.0f} forwards and "
         f"{cost.backwards / done:.0f} backwards a query; setup {cost.setup_seconds:.1f} s; "
-        f"peak {number(cost.peak_mb)} MB on {cost.device}"
+        f"peak {peak} MB on {cost.device}"
     )

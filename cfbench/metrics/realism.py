@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -110,11 +111,13 @@ class _SetDistance(Metric):
         kept = (part for group, part in enumerate(parts) if group not in left_out)
         return Moments.sum(kept, len(parts[0].mean))
 
+    @abstractmethod
     def _distance(self, subset: str, left_out: set[int]) -> float:
-        raise NotImplementedError
+        """The distance of a subset without some groups."""
 
+    @abstractmethod
     def _floor(self, subset: str, n: int) -> float:
-        raise NotImplementedError
+        """What n real images score."""
 
 
 class FrechetDistance(_SetDistance):
