@@ -93,7 +93,7 @@ def produce(
 ) -> None:
     """Explain and store the queries of ``ranges``, a shard each; ``advance`` is how far the run is before.
 
-    Until a query succeeds, shards are held back: a method that fails on everything leaves nothing behind.
+    Until a query of a new run succeeds, shards are held back: a method that fails on everything leaves nothing behind.
 
     Raises:
         MethodFailed: the first ``TRIALS`` queries of a new run, or all of them, failed.
@@ -105,6 +105,7 @@ def produce(
     method.setup(view, seed=derive_seed(seed, task.key, "prepare"))
     counter = view.counter
     setup = (time.monotonic() - started, counter.forwards)
+    fresh = next(folder.positions(), None) is None
     held: list[Shard] = []
     for index, positions in enumerate(ranges):
         if time_limit is not None and time.monotonic() - started > time_limit:
@@ -124,7 +125,7 @@ def produce(
         )
         held.append(shard)
         advance = _advanced(advance, judge, task, shard)
-        if advance.failed == advance.done:
+        if fresh and advance.failed == advance.done:
             if advance.done < TRIALS and index + 1 < len(ranges):
                 continue
             raise MethodFailed(
