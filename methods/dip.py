@@ -20,7 +20,7 @@ class DIP(Method):
     over the stages Psi_l of the classifier. The networks of a batch are optimised side by side. An image is taken at
     the first step at which its target probability reaches ``confidence``, or else at the last.
 
-    Our reading: the objective's weights, the warm-up on pixels, the stop; the paper's settings are not published.
+    Our reading: the objective's weights, the warm-up on pixels, the stop; none is the paper's.
 
     Args:
         warmup: steps that only reconstruct the query. steps: counterfactual steps after them, at least 1.
