@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
 from cfbench.files import cache_dir, content_hash, read_verified
+from cfbench.truth import Truth
 
 Progress = Callable[[float, str], None]
 """Called with the finished share in [0, 1] and a text such as the current loss."""
@@ -119,6 +120,9 @@ class Dataset(ABC):
     homepage: ClassVar[str]
     split_sizes: ClassVar[Mapping[str, int]]
     networks: ClassVar[Mapping[str, NetworkSpec]]
+    attributes: ClassVar[tuple[str, ...]] = ()
+    target_attributes: ClassVar[tuple[str, ...]] = ()
+    truth: Truth | None = None
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Path(inspect.getfile(type(self))).parent

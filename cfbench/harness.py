@@ -15,9 +15,10 @@ import torch
 from cfbench import provenance
 from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed, RunMismatch
 from cfbench.files import write_atomic
-from cfbench.judges import Judges
+from cfbench.judges import Judges, verify
 from cfbench.keys import run_key, run_path
 from cfbench.method import Method, Outcome
+from cfbench.pieces import pieces_of
 from cfbench.record import Card, Cost, Provenance, Queries, Record, Reported, Score
 from cfbench.scoring import Scored, logged_columns, score
 from cfbench.seeds import derive_seed
@@ -183,7 +184,7 @@ def evaluate(
     """
     if (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
         raise InvalidParameter(f"limit is {limit} and batch size {batch_size}; expected whole numbers of at least 1")
-    Judges(task).verify()
+    verify(task.dataset)
     key = run_key(method, task, seed=seed)
     folder = RunFolder(run_path(root, key))
     folder.claim(key)
@@ -203,7 +204,7 @@ def evaluate(
     ranges = again + list(contiguous(folder.missing(requested), batch_size or method.batch_size))
     if ranges:
         produce(method, task, folder, ranges, seed=seed, time_limit=time_limit, advance=advance, on_advance=on_advance)
-    scored = score(folder, task, requested)
+    scored = score(pieces_of(folder, task, requested), Judges.of(task))
     record = Record(
         key=key,
         card=Card(family=method.family, citation=method.citation, access=method.needs.access, track=method.needs.track),
@@ -211,7 +212,7 @@ def evaluate(
         provenance=_provenance(task, scored),
         reported={name: Reported(value=value, source=source) for name, (value, source) in method.reported.items()},
     )
-    write_results(folder, record, scored)
+    write_results(folder, task, record, scored)
     return record, folder.path
 
 
@@ -223,10 +224,11 @@ def _measured(folder: RunFolder, task: Task, scored: Scored) -> dict[str, Any]:
     return {"status": status, "queries": queries, "scores": scored.scores, "cost": _cost(folder)}
 
 
-def write_results(folder: RunFolder, record: Record, scored: Scored) -> None:
+def write_results(folder: RunFolder, task: Task, record: Record, scored: Scored) -> None:
     """Write the query table and the record of a scored run."""
     requested = record.queries.requested
-    table = scored.table.join(logged_columns(folder, requested))
+    queries = task.queries.head(requested).reset_index(drop=True)
+    table = queries.join(scored.table).join(logged_columns(folder, requested))
     write_atomic(folder.path / TABLE, lambda path: table.to_parquet(path, index=False))
     record.write(folder.path)
 
@@ -250,10 +252,10 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
             "made it"
         )
     with _threads(old.provenance.threads):
-        scored = score(folder, task, old.queries.requested)
+        scored = score(pieces_of(folder, task, old.queries.requested), Judges.of(task))
     images = old.provenance.model_copy(update={"images": scored.images_hash})
     new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
-    write_results(folder, new, scored)
+    write_results(folder, task, new, scored)
     return new, old.scores
 
 

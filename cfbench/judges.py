@@ -1,133 +1,226 @@
-"""The frozen networks that judge a run, each run once over a batch whatever number of metrics reads it."""
+"""Who judges a run: frozen networks by role, held-out real images, and the renderer where one knows the truth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from cfbench.collector import Collector
+from cfbench.dataset import Dataset, Images
+from cfbench.errors import MissingResource
 from cfbench.images import dequantise
-from cfbench.task import Task
+from cfbench.networks import FeatureNetwork
+from cfbench.spaces import Space, space_of
+from cfbench.truth import Truth
+
+if TYPE_CHECKING:
+    from cfbench.task import Task
+
+T = TypeVar("T")
 
 BATCH = 250
 """Images a scoring batch; fixed, so that scoring again gives the same bits."""
 
+REQUIRED = ("classifier", "oracle", "extractor")
+"""Roles whose networks must be there before a task is run."""
+
+ABSENT = {
+    "verdicts": "there is no classifier",
+    "stages": "the extractor has no readable stages",
+    "reference": "there are no held-out real images",
+    "truth": "there is no renderer that knows the true factors",
+    "costs": "the images were made elsewhere",
+    "autoencoder": "there are no autoencoders of all and of each class",
+}
+"""What is said where something that a metric needs is not there; other needs are roles of networks."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network that judges: its name, its role, the identity that scores carry, and how it is loaded."""
+
+    name: str
+    role: str
+    identity: str
+    load: Callable[[], nn.Module]
+
+
+def members_of(dataset: Dataset) -> list[Member]:
+    """The networks of a data set that are built."""
+    members = []
+    for name, spec in dataset.networks.items():
+        try:
+            sha256 = dataset.entry(name).sha256
+        except MissingResource:
+            continue
+        members.append(Member(name, spec.role, f"{name}@{sha256[:12]}", partial(dataset.network, name)))
+    return members
+
 
 class Judges:
-    """Classifier, oracles and extractor of a task, and its held-out real images."""
+    """The networks that judge, each loaded once, and what else a metric may ask for.
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    Args:
+        members: the networks. classes: number of classes. image_shape: (C, H, W).
+        device: where networks and images are put.
+        reference: gives held-out real images; None where there are none.
+        truth: the renderer of a synthetic data set; None for real images.
+        attributes: names of the attributes that networks of role ``attribute-oracle`` judge.
+        target_attributes: the attributes that define the classes.
+        verdicts: identity of predictions that are given instead of a classifier. costs: whether costs are known.
+    """
+
+    def __init__(
+        self,
+        members: Iterable[Member],
+        *,
+        classes: int,
+        image_shape: tuple[int, int, int],
+        device: torch.device | str = "cpu",
+        reference: Callable[[], Images] | None = None,
+        truth: Truth | None = None,
+        attributes: tuple[str, ...] = (),
+        target_attributes: tuple[str, ...] = (),
+        verdicts: str | None = None,
+        costs: bool = True,
+    ) -> None:
+        self._members = {member.name: member for member in members}
         self._loaded: dict[str, nn.Module] = {}
+        self._reference = reference
+        self.num_classes = classes
+        self.image_shape = image_shape
+        self.device = torch.device(device)
+        self.truth = truth
+        self.attributes = attributes
+        self.target_attributes = target_attributes
+        self.verdicts = verdicts
+        self.costs = costs
+        self._shared: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, task: Task, given: Iterable[Member] = ()) -> Judges:
+        """The judges of a task; ``given`` ones take the place of the task's of the same role."""
+        dataset, given = task.dataset, list(given)
+        replaced = {member.role for member in given}
+        kept = [member for member in members_of(dataset) if member.role not in replaced]
+        return cls(
+            [*given, *kept],
+            classes=task.num_classes,
+            image_shape=dataset.image_shape,
+            device=task.device,
+            reference=partial(dataset.split, "reference"),
+            truth=dataset.truth,
+            attributes=dataset.attributes,
+            target_attributes=dataset.target_attributes,
+        )
+
+    def names(self, role: str) -> list[str]:
+        """Names of the networks that play ``role``, sorted."""
+        return sorted(name for name, member in self._members.items() if member.role == role)
+
+    def identity(self, *names: str) -> str:
+        """Name and content of networks, as in ``extractor@3fa9c1d20b7e``."""
+        return " ".join(self._members[name].identity for name in names)
+
+    def network(self, name: str) -> nn.Module:
+        """A network, loaded once."""
+        if name not in self._loaded:
+            self._loaded[name] = self._members[name].load().to(self.device)
+        return self._loaded[name]
 
     @property
     def classifier(self) -> str:
         """Name of the network explained."""
-        return self.task.only("classifier")
+        return self.names("classifier")[0]
 
     @property
     def oracles(self) -> list[str]:
         """Names of the independent classifiers."""
-        return self.task.dataset.names("oracle")
+        return self.names("oracle")
 
     @property
     def extractor(self) -> str:
         """Name of the network whose features realism metrics use."""
-        return self.task.only("extractor")
+        return self.names("extractor")[0]
 
-    def verify(self) -> None:
-        """Check that every network that judges is there and has its hash, before anything is computed.
-
-        Raises:
-            MissingResource: one is not built. CorruptFile: one is damaged.
-        """
-        dataset = self.task.dataset
-        for role in ("classifier", "oracle", "extractor"):
-            for name in dataset.names(role):
-                dataset.verify(dataset.entry(name))
-
-    def network(self, name: str) -> nn.Module:
-        """A frozen network, loaded once."""
-        if name not in self._loaded:
-            self._loaded[name] = self.task.load(name)
-        return self._loaded[name]
-
-    @cached_property
-    def reference(self) -> Tensor:
-        """Held-out real images, ``[N, C, H, W]`` uint8."""
-        return self.task.dataset.split("reference").images
-
-    @cached_property
-    def reference_labels(self) -> Tensor:
-        """Class of each held-out real image, ``[N]`` int64."""
-        return self.task.dataset.split("reference").labels
-
-    @cached_property
-    def reference_features(self) -> Tensor:
-        """Pooled extractor features of the held-out real images, ``[N, D]`` float64 on the CPU."""
-        extractor = self.network(self.extractor)
-        parts = []
-        with torch.inference_mode():
-            for part in self.reference.split(BATCH):
-                parts.append(extractor.embed(dequantise(part.to(self.task.device))).to("cpu", torch.float64))  # type: ignore[operator]
-        return torch.cat(parts)
-
-
-@dataclass
-class Batch:
-    """Queries and stored counterfactuals of some positions of a task, with what the judges say of them.
-
-    Attributes:
-        positions: row of each query in the task, ``[B]``. stored: counterfactuals, uint8 ``[B, C, H, W]``.
-        failed: queries the method failed on, ``[B]``; their counterfactual is the query.
-    """
-
-    judges: Judges
-    positions: Tensor
-    stored: Tensor
-    failed: Tensor
-    _logits: dict[tuple[str, str], Tensor] = field(default_factory=dict)
-    _maps: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
-
-    @cached_property
-    def stored_queries(self) -> Tensor:
-        """Queries, uint8 ``[B, C, H, W]``."""
-        return self.judges.task.stored[self.positions]
-
-    @cached_property
-    def queries(self) -> Tensor:
-        """Queries in [0, 1]."""
-        return dequantise(self.stored_queries)
-
-    @cached_property
-    def counterfactuals(self) -> Tensor:
-        """Counterfactuals in [0, 1]."""
-        return dequantise(self.stored)
+    def autoencoder(self, label: int | None) -> str:
+        """Name of the autoencoder of one class, or of all classes."""
+        return f"autoencoder-{'all' if label is None else label}"
 
     @property
-    def targets(self) -> Tensor:
-        """Class asked for, ``[B]``."""
-        return self.judges.task.targets[self.positions]
-
-    def logits(self, name: str, which: str = "counterfactuals") -> Tensor:
-        """Logits of ``which`` images (or ``queries``) by a frozen classifier, ``[B, classes]``."""
-        if (name, which) not in self._logits:
-            self._logits[name, which] = self.judges.network(name)(getattr(self, which))
-        return self._logits[name, which]
-
-    def prediction(self, name: str) -> Tensor:
-        """Class of each counterfactual by a frozen classifier, ``[B]``."""
-        return self.logits(name).argmax(dim=1)
-
-    def maps(self, name: str, which: str) -> list[Tensor]:
-        """Feature maps of a frozen network for ``which`` images: ``queries`` or ``counterfactuals``."""
-        if (name, which) not in self._maps:
-            self._maps[name, which] = self.judges.network(name).blocks(getattr(self, which))  # type: ignore[operator]
-        return self._maps[name, which]
+    def explained(self) -> str:
+        """Identity of the network explained, or of the predictions given in its place."""
+        return self.verdicts if self.verdicts else self.identity(self.classifier)
 
     @cached_property
-    def flipped(self) -> Tensor:
-        """Whether the classifier gives the target class; failed queries count as not flipped, ``[B]``."""
-        return (self.prediction(self.judges.classifier) == self.targets) & ~self.failed
+    def spaces(self) -> list[Space]:
+        """Feature spaces in which sets are compared: the extractors', then that of the autoencoder of all classes."""
+        names = self.names("extractor")
+        if self.autoencoder(None) in self._members:
+            names.append(self.autoencoder(None))
+        return [space_of(name, self.identity(name), self.network(name)) for name in names]
+
+    def missing(self, need: str) -> str | None:
+        """Why a metric is blank that needs a role or one of ``ABSENT``; None if what it needs is there."""
+        return None if self._has(need) else ABSENT.get(need, f"there is no network of role {need}")
+
+    def _has(self, need: str) -> bool:
+        match need:
+            case "verdicts":
+                there = bool(self.verdicts or self.names("classifier"))
+            case "stages":
+                there = isinstance(self.network(self.extractor), FeatureNetwork)
+            case "reference":
+                there = self._reference is not None
+            case "truth":
+                there = self.truth is not None
+            case "costs":
+                there = self.costs
+            case "autoencoder":
+                there = all(self.autoencoder(label) in self._members for label in (None, *range(self.num_classes)))
+            case _:
+                there = bool(self.names(need))
+        return there
+
+    @cached_property
+    def reference(self) -> Images:
+        """Held-out real images and their labels."""
+        if self._reference is None:
+            raise MissingResource("there are no held-out real images; score against a task that has them")
+        return self._reference()
+
+    @torch.inference_mode()
+    def reference_features(self, space: Space) -> Tensor:
+        """Features of the held-out real images in a space, computed once, ``[N, D]`` float64 on the CPU."""
+        return self.once(f"reference {space.name}", lambda: self._embed_reference(space))
+
+    def _embed_reference(self, space: Space) -> Tensor:
+        parts = [space.embed(dequantise(part.to(self.device))) for part in self.reference.images.split(BATCH)]
+        return torch.cat([part.to("cpu", torch.float64) for part in parts])
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for all metrics that ask under ``key``."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        shared: T = self._shared[key]
+        return shared
+
+    def collect(self, space: Space) -> Collector:
+        """The collector of features in ``space``, shared by all metrics that ask for it."""
+        return self.once(f"features {space.name}", lambda: Collector(space, self.num_classes))
+
+
+def verify(dataset: Dataset) -> None:
+    """Check that every network that must judge is there and has its hash, before anything is computed.
+
+    Raises:
+        MissingResource: one is not built. CorruptFile: one is damaged.
+    """
+    for role in REQUIRED:
+        for name in dataset.names(role):
+            dataset.verify(dataset.entry(name))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from cfbench.judges import BATCH, Batch, Judges
+from cfbench.batch import Batch
+from cfbench.errors import InvalidParameter
+from cfbench.judges import Judges
 from cfbench.metrics.base import Metric, Scores
+from cfbench.pieces import COSTS, UNREACHED, Piece
 from cfbench.registry import METRICS
 from cfbench.store import RunFolder, Shard
-from cfbench.task import Task
-
-UNREACHED = "not reached within the time limit"
 
 
 @dataclass
 class Scored:
-    """Scores of a run, its query table, and the hash of its images."""
+    """Scores of a run, a row a query of what they are made of, and the hash of its images."""
 
     scores: dict[str, Scores]
     table: pd.DataFrame
@@ -31,60 +30,67 @@ class Scored:
     failed: int
 
 
-def _rows(folder: RunFolder, task: Task, requested: int) -> Iterator[tuple[Tensor, str]]:
-    """Image and error of each requested query in order; the query stands in for what was not reached."""
-    following = 0
-    for shard in folder.shards():
-        for position, image, error in zip(shard.positions, shard.images, shard.errors, strict=True):
-            if position >= requested:
-                return
-            for gap in range(following, position):
-                yield task.stored[gap].cpu(), UNREACHED
-            yield image, error
-            following = position + 1
-    for gap in range(following, requested):
-        yield task.stored[gap].cpu(), UNREACHED
+def metrics_for(judges: Judges) -> list[Metric]:
+    """An instance of every registered metric, or one a feature space."""
+    return [metric for name in METRICS.names() for metric in METRICS.load(name).instances(judges)]
 
 
 @torch.inference_mode()
-def score(folder: RunFolder, task: Task, requested: int) -> Scored:
-    """Score the first ``requested`` queries of a run from its stored 8-bit images alone.
+def score(pieces: Iterable[Piece], judges: Judges, *, reruns: Mapping[str, Iterable[Piece]] | None = None) -> Scored:
+    """Score stored 8-bit images alone; every network sees every batch once.
 
-    Every network sees every batch once. Queries that were not reached, and failed ones, count as unchanged images
-    and as not flipped. Batches are the same whatever the shards were, so the scores are the same to the bit.
+    Queries that were not reached, and failed ones, count as unchanged images and as not flipped.
+
+    Args:
+        pieces: the run, in order. judges: who judges.
+        reruns: the same queries in the runs of protocols, altered; as long as ``pieces``.
+
+    Raises:
+        InvalidParameter: there is nothing to score.
     """
-    judges = Judges(task)
-    chosen: list[Metric] = [METRICS.load(name)(judges) for name in METRICS.names()]
-    reasons = {metric.name: metric.blocked() for metric in chosen}
-    active = [metric for metric in chosen if reasons[metric.name] is None]
+    chosen = metrics_for(judges)
+    reasons = {metric.key: metric.blocked() for metric in chosen}
+    active = [metric for metric in chosen if reasons[metric.key] is None]
     digest = hashlib.sha256()
     columns: dict[str, list[Tensor]] = {}
     errors: list[str] = []
-    for piece in batched(_rows(folder, task, requested), BATCH):
-        images = torch.stack([image for image, _ in piece])
-        digest.update(images.numpy().tobytes())
-        failed = torch.tensor([bool(error) for _, error in piece], device=task.device)
-        positions = torch.arange(len(errors), len(errors) + len(piece), device=task.device)
-        errors += [error for _, error in piece]
-        batch = Batch(judges, positions, images.to(task.device), failed)
-        judged = {"prediction": batch.prediction(judges.classifier), "flipped": batch.flipped}
+    others = {name: iter(run) for name, run in (reruns or {}).items()}
+    for piece in pieces:
+        digest.update(piece.stored.numpy().tobytes())
+        errors += piece.errors
+        batch = batch_of(piece, judges, {name: next(run) for name, run in others.items()})
+        judged = {"prediction": batch.verdicts, "flipped": batch.flipped}
         for metric in active:
             judged.update(metric.update(batch))
         for name, values in judged.items():
             columns.setdefault(name, []).append(values.cpu())
+    if not errors:
+        raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
     scores = {
-        metric.name: metric.compute() if reason is None else metric.blank(reason)
-        for metric, reason in ((metric, reasons[metric.name]) for metric in chosen)
+        metric.key: metric.compute() if reason is None else dict.fromkeys(metric.subsets, metric.blank(reason))
+        for metric, reason in ((metric, reasons[metric.key]) for metric in chosen)
     }
-    table = task.queries.head(requested).reset_index(drop=True)
-    table["error"] = errors
-    table = table.assign(**{name: torch.cat(parts).numpy() for name, parts in columns.items()})
-    return Scored(scores, table, digest.hexdigest(), done=errors_reached(errors), failed=sum(map(bool, errors)))
+    table = pd.DataFrame({name: torch.cat(parts).numpy() for name, parts in columns.items()})
+    table.insert(0, "error", errors)
+    reached = sum(error != UNREACHED for error in errors)
+    return Scored(scores, table, digest.hexdigest(), done=reached, failed=sum(map(bool, errors)))
 
 
-def errors_reached(errors: list[str]) -> int:
-    """How many of the queries were reached at all."""
-    return sum(error != UNREACHED for error in errors)
+def batch_of(piece: Piece, judges: Judges, reruns: Mapping[str, Piece] | None = None) -> Batch:
+    """The batch of a piece on the judges' device."""
+    device = judges.device
+    return Batch(
+        judges,
+        positions=torch.arange(piece.first, piece.first + len(piece.errors), device=device),
+        stored_queries=piece.stored_queries.to(device),
+        sources=piece.sources.to(device),
+        targets=piece.targets.to(device),
+        stored=piece.stored.to(device),
+        failed=torch.tensor([bool(error) for error in piece.errors], device=device),
+        costs=piece.costs,
+        given=None if piece.given is None else piece.given.to(device),
+        reruns={name: batch_of(rerun, judges) for name, rerun in (reruns or {}).items()},
+    )
 
 
 def logged_columns(folder: RunFolder, requested: int) -> pd.DataFrame:
@@ -97,12 +103,6 @@ def logged_columns(folder: RunFolder, requested: int) -> pd.DataFrame:
 
 def _shard_table(shard: Shard) -> pd.DataFrame:
     n = len(shard.errors)
-    shares = {name: getattr(shard, name) / n for name in ("seconds", "forwards", "backwards", "generated")}
+    shares = {name: getattr(shard, name) / n for name in COSTS}
     logged = {f"method_{name}": values.numpy() for name, values in shard.columns.items()}
     return pd.DataFrame({**shares, **logged}, index=pd.Index(shard.positions))
-
-
-def batched(rows: Iterator[tuple[Tensor, str]], size: int) -> Iterator[list[tuple[Tensor, str]]]:
-    """Lists of up to ``size`` consecutive rows."""
-    while piece := list(itertools.islice(rows, size)):
-        yield piece

@@ -32,9 +32,10 @@ def doctor() -> None:
     from cfbench.errors import CfbenchError
     from cfbench.files import cache_dir
     from cfbench.judges import Judges
-    from cfbench.metrics.official import OFFICIAL
-    from cfbench.registry import DATASETS, METRICS
+    from cfbench.registry import DATASETS
+    from cfbench.scoring import metrics_for
     from cfbench.task import Task
+    from cfbench.weights import OFFICIAL
 
     console = Console()
     facts = Table(box=None, pad_edge=False, show_header=False)
@@ -63,15 +64,19 @@ def doctor() -> None:
             for file in files:
                 dataset.verify(file)
             console.print(f"task {dataset.key}: {len(files)} files verified")
-            judges = Judges(Task(dataset))
+            judges = Judges.of(Task(dataset))
         except CfbenchError as error:
             broken = True
             console.print(f"[red]task {dataset.key}: {escape(str(error))}[/red]", soft_wrap=True)
             continue
-        reasons = {metric: METRICS.load(metric)(judges).blocked() for metric in METRICS.names()}
-        for metric, reason in reasons.items():
-            if reason:
-                console.print(f"  cannot compute [bold]{metric}[/bold]: {escape(reason)}", soft_wrap=True)
+        reasons: dict[str, list[str]] = {}
+        for metric in metrics_for(judges):
+            if reason := metric.blocked():
+                reasons.setdefault(reason, []).append(metric.key)
+        for reason, metrics in reasons.items():
+            console.print(
+                f"  cannot compute [bold]{escape(', '.join(metrics))}[/bold]: {escape(reason)}", soft_wrap=True
+            )
     console.print("\nnext: cfbench prepare, or cfbench evaluate --method NAME")
     if broken:
         raise typer.Exit(2)

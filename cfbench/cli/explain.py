@@ -56,7 +56,7 @@ def explain(
     instance = make_method(method, settings)
     chosen = make_task(task, targets, "test", device)
     stored, name, given = _query(chosen, image, query)
-    judges = Judges(chosen)
+    judges = Judges.of(chosen)
     with torch.inference_mode():
         ranked = judges.network(judges.classifier)(dequantise(stored)).argsort(1, descending=True)[0]
     source = ranked[:1]

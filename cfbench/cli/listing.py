@@ -58,9 +58,10 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
         }
         following = f"cfbench evaluate --method {found.name}"  # type: ignore[attr-defined]
     elif kind is Kind.metrics:
-        facts = {
-            name: getattr(found, name) for name in ("family", "version", "direction", "bounds", "unit", "citation")
-        }
+        facts = {name: getattr(found, name) for name in ("family", "version", "unit")}  # type: ignore[attr-defined]
+        facts |= {"better": found.direction, "bounds": "{} to {}".format(*found.bounds)}  # type: ignore[attr-defined]
+        facts |= {"fewest queries": found.minimum, "needs": ", ".join(found.needs) or "the images alone"}  # type: ignore[attr-defined]
+        facts |= {"scored on": " and ".join(found.subsets), "citation": found.citation}  # type: ignore[attr-defined]
         following = "cfbench evaluate --method NAME"
     else:
         facts = {name: getattr(found, name) for name in ("version", "licence", "citation", "homepage")}

@@ -36,7 +36,7 @@ def prepare(
 
     console = Console()
     if official:
-        from cfbench.metrics.official import OFFICIAL
+        from cfbench.weights import OFFICIAL
 
         for weights in OFFICIAL:
             console.print(f"{weights.file}: {weights.download()}")

@@ -24,29 +24,32 @@ def _cell(score: Score | None) -> str:
 
 def print_record(console: Console, record: Record) -> None:
     """Scores over all queries and over the flipped ones beside their floor, what is blank and why, counts and cost."""
+    from rich.markup import escape
     from rich.table import Table
 
     from cfbench.metrics.base import FAMILIES
     from cfbench.registry import METRICS
 
-    metrics = {name: METRICS.load(name) for name in record.scores}
+    metrics = {key: METRICS.load(key.partition("[")[0]) for key in record.scores}
     order = sorted(metrics, key=lambda name: FAMILIES.index(metrics[name].family))
     table = Table("metric", "", f"all ({record.queries.requested})", "flipped only", "floor", box=None, pad_edge=False)
-    blank = []
+    blank: dict[str, list[str]] = {}
     for name in order:
-        whole = record.scores[name]["all"]
-        if whole.value is None:
-            blank.append(f"[dim]{name} is blank: {whole.reason}[/dim]")
+        subsets = record.scores[name]
+        whole = subsets.get("all")
+        first = next(iter(subsets.values()))
+        if all(score.value is None for score in subsets.values()):
+            blank.setdefault(first.reason or "", []).append(name)
             continue
         better = "↑" if metrics[name].direction == "higher" else "↓"
-        floor = "" if whole.floor is None else number(whole.floor)
-        table.add_row(f"[bold]{name}[/bold]", better, _cell(whole), _cell(record.scores[name].get("flipped")), floor)
+        floor = "" if first.floor is None else number(first.floor)
+        table.add_row(f"[bold]{escape(name)}[/bold]", better, _cell(whole), _cell(subsets.get("flipped")), floor)
     console.print(
         f"[bold]{record.key.method}[/bold] on {record.key.task}, targets {record.key.targets}, seed {record.key.seed}"
     )
     console.print(table)
-    for line in blank:
-        console.print(line, soft_wrap=True)
+    for reason, names in blank.items():
+        console.print(f"[dim]blank, {escape(reason)}: {escape(', '.join(names))}[/dim]", soft_wrap=True)
     console.print(_summary(record), soft_wrap=True)
 
 

@@ -2,57 +2,87 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cfbench.record import Score
 from cfbench.stats import bootstrap_mean, wilson
 
 if TYPE_CHECKING:
-    from cfbench.judges import Batch, Judges
+    from cfbench.batch import Batch
+    from cfbench.judges import Judges
+
+Direction = Literal["higher", "lower"]
 
 Scores = dict[str, Score]
 """Scores of one metric by subset: ``all`` queries (failures as the unchanged query), ``flipped`` ones only."""
 
-
-FAMILIES = ("validity", "proximity", "sparsity", "realism")
+FAMILIES = (
+    "validity",
+    "proximity",
+    "sparsity",
+    "transition",
+    "realism",
+    "attributes",
+    "ground truth",
+    "stability",
+    "cost",
+)
 """What metrics measure, in the order in which they are shown."""
 
 
 class Metric(ABC):
     """A metric over stored counterfactuals. One instance scores one run: ``update`` per batch, then ``compute``.
 
+    The docstring of a metric says what it is, what it rewards and how it can be fooled.
+
     Attributes:
         name: stable name in records. family: one of ``FAMILIES``. version: raised whenever values change.
-        unit: of the value.
-        direction: which way is better. bounds: least and greatest possible value.
-        citation: where the definition is from.
+        unit: of the value. direction: which way is better. bounds: least and greatest possible value.
+        minimum: fewest queries for which a value is given. needs: roles of networks, or ``reference``, ``truth``.
+        protocol: name of the protocol whose runs it reads, if any. citation: where the definition is from.
     """
 
     name: ClassVar[str]
     family: ClassVar[str]
     version: ClassVar[int] = 1
     unit: ClassVar[str]
-    direction: ClassVar[Literal["higher", "lower"]]
+    direction: ClassVar[Direction]
     bounds: ClassVar[tuple[float, float]]
+    minimum: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+    protocol: ClassVar[str | None] = None
     citation: ClassVar[str]
     subsets: ClassVar[tuple[str, ...]] = ("all", "flipped")
 
     def __init__(self, judges: Judges) -> None:
         self.judges = judges
 
+    @classmethod
+    def instances(cls, judges: Judges) -> list[Self]:
+        """The metric, or one of it for each feature space that there is."""
+        return [cls(judges)]
+
+    @property
+    def key(self) -> str:
+        """Name of the scores in the record; ``name``, or ``name[space]``."""
+        return self.name
+
     def blocked(self) -> str | None:
         """Why the metric cannot be computed here, or None."""
-        return None
+        return next((reason for role in self.needs if (reason := self.judges.missing(role))), None)
 
     @property
     def network(self) -> str | None:
         """Identity of the networks behind the number, or None."""
-        return None
+        names = [name for role in self.needs for name in self.judges.names(role)]
+        return self.judges.identity(*names) if names else None
 
     @abstractmethod
     def update(self, batch: Batch) -> dict[str, Tensor]:
@@ -62,12 +92,14 @@ class Metric(ABC):
     def compute(self) -> Scores:
         """Scores of everything taken in."""
 
-    def blank(self, reason: str) -> Scores:
-        """Scores without values, with the reason."""
-        return {
-            subset: Score(value=None, n=0, version=self.version, network=self.network, reason=reason)
-            for subset in self.subsets
-        }
+    def blank(self, reason: str, n: int = 0) -> Score:
+        """A score without a value, with the reason."""
+        return Score(value=None, n=n, version=self.version, network=self.network, reason=reason)
+
+    @classmethod
+    def explanation(cls) -> str:
+        """The docstring: what it is, what it rewards, how it is fooled."""
+        return inspect.getdoc(cls) or ""
 
 
 class QueryMetric(Metric):
@@ -98,13 +130,15 @@ class QueryMetric(Metric):
         chosen = {"all": values, "flipped": values[flipped]}
         return {subset: self._score(chosen[subset]) for subset in self.subsets}
 
-    def _score(self, values: np.ndarray) -> Score:
+    def _score(self, values: NDArray[np.float64]) -> Score:
         if len(values) == 0:
-            return Score(value=None, n=0, version=self.version, network=self.network, reason="no query was flipped")
+            return self.blank("no query was flipped")
         values = values[~np.isnan(values)]
         n = len(values)
         if n == 0:
-            return Score(value=None, n=0, version=self.version, network=self.network, reason="undefined on every query")
+            return self.blank("undefined on every query")
+        if n < self.minimum:
+            return self.blank(f"needs at least {self.minimum} queries, has {n}", n)
         binary = self.rate and bool(np.isin(values, (0, 1)).all())
         interval = wilson(int(values.sum()), n) if binary else bootstrap_mean(values)
         return Score(value=float(values.mean()), ci95=interval, n=n, version=self.version, network=self.network)

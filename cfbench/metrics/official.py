@@ -1,105 +1,38 @@
-"""LPIPS and FID: computed only with the official weights, verified by sha256, from torch's own cache folder."""
+"""LPIPS, FID and KID: computed only with the official weights, blank otherwise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.errors import CfbenchError, CorruptFile
-from cfbench.files import read_verified
-from cfbench.images import dequantise
+from cfbench import weights
 from cfbench.metrics.base import QueryMetric
-from cfbench.metrics.frechet import Floats
-from cfbench.metrics.realism import FrechetDistance
+from cfbench.metrics.realism import FrechetDistance, SetMetric
+from cfbench.spaces import Space
 
 if TYPE_CHECKING:
-    from cfbench.judges import Batch
+    from cfbench.batch import Batch
+    from cfbench.judges import Judges
+
+BACKBONES = {"alex": "ALEXNET", "vgg": "VGG", "squeeze": "SQUEEZENET"}
+"""Name of a backbone in the lpips package, and of its official weights in :mod:`cfbench.weights`."""
 
 
-@dataclass(frozen=True)
-class OfficialWeights:
-    """A published weight file that gives a metric its name."""
-
-    file: str
-    sha256: str
-    url: str
-
-    @property
-    def path(self) -> Path:
-        """Where torch's hub and torchvision keep the file."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
-
-    def problem(self) -> str | None:
-        """Why the file cannot be used, or None; the whole file is hashed."""
-        try:
-            self.read()
-        except CfbenchError as error:
-            return str(error)
-        return None
-
-    def read(self) -> bytes:
-        """The verified bytes.
-
-        Raises:
-            MissingResource: not in the cache. CorruptFile: not the official file.
-        """
-        return read_verified(self.path, sha256=self.sha256, remedy="get it with: cfbench prepare --official")
-
-    def state(self) -> dict[str, Tensor]:
-        """The tensors of the verified file, read without unpickling objects."""
-        loaded: dict[str, Tensor] = torch.load(BytesIO(self.read()), map_location="cpu", weights_only=True)
-        return loaded
-
-    def download(self) -> Path:
-        """Fetch the file into torch's cache, with a progress bar, unless it is there.
-
-        Raises:
-            CorruptFile: it cannot be downloaded or has another hash.
-        """
-        import pooch
-
-        try:
-            pooch.retrieve(
-                self.url,
-                known_hash=f"sha256:{self.sha256}",
-                fname=self.file,
-                path=self.path.parent,
-                progressbar=True,
-            )
-        except (OSError, ValueError) as error:
-            raise CorruptFile(f"{self.url} cannot be downloaded: {error}; copy it to {self.path}") from error
-        return self.path
-
-
-INCEPTION = OfficialWeights(
-    file="pt_inception-2015-12-05-6726825d.pth",
-    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-)
-ALEXNET = OfficialWeights(
-    file="alexnet-owt-7be5be79.pth",
-    sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-)
-OFFICIAL = (INCEPTION, ALEXNET)
-
-
-def _rgb(images: Tensor) -> Tensor:
+def rgb(images: Tensor) -> Tensor:
+    """Gray images repeated to three channels; others as they are."""
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
 class LPIPS(QueryMetric):
-    """Learned perceptual distance of each counterfactual to its query: LPIPS 0.1 on the official AlexNet.
+    """Learned perceptual distance of each counterfactual to its query: LPIPS 0.1 on an official backbone.
 
-    Rewards perceptual closeness. Fooled by doing nothing. Gray images are repeated to RGB; images below 64 pixels
-    are enlarged bilinearly to 64, which the network id says.
+    ``lpips`` is on AlexNet, ``lpips[vgg]`` and ``lpips[squeeze]`` on the others. Rewards perceptual closeness. Fooled
+    by doing nothing. Gray images are repeated to RGB; images below 64 pixels are enlarged bilinearly to 64, which the
+    network id says.
     """
 
     name = "lpips"
@@ -111,83 +44,108 @@ class LPIPS(QueryMetric):
 
     SIDE = 64
 
+    def __init__(self, judges: Judges, backbone: str = "alex") -> None:
+        super().__init__(judges)
+        self.backbone = backbone
+
+    @classmethod
+    def instances(cls, judges: Judges) -> list[Self]:
+        return [cls(judges, backbone) for backbone in BACKBONES]
+
+    @property
+    def key(self) -> str:
+        return self.name if self.backbone == "alex" else f"{self.name}[{self.backbone}]"
+
+    @property
+    def _weights(self) -> weights.OfficialWeights:
+        found: weights.OfficialWeights = getattr(weights, BACKBONES[self.backbone])
+        return found
+
     def blocked(self) -> str | None:
-        return ALEXNET.problem()
+        return self._weights.problem()
 
     @property
     def network(self) -> str:
-        enlarged = f" at {self.SIDE} px" if min(self.judges.task.dataset.image_shape[1:]) < self.SIDE else ""
-        return f"lpips-0.1-alex@{ALEXNET.sha256[:12]}{enlarged}"
+        enlarged = f" at {self.SIDE} px" if min(self.judges.image_shape[1:]) < self.SIDE else ""
+        return f"lpips-0.1-{self.backbone}@{self._weights.sha256[:12]}{enlarged}"
 
     @cached_property
     def _network(self) -> nn.Module:
         import lpips
 
         with torch.random.fork_rng(devices=[]):
-            network: nn.Module = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-        state = ALEXNET.state()
+            network: nn.Module = lpips.LPIPS(net=self.backbone, pnet_rand=True, verbose=False)
+        state = self._weights.state()
         for part in network.net.children():  # type: ignore[union-attr]
             for index, layer in part.named_children():
-                if isinstance(layer, nn.Conv2d):
-                    layer.load_state_dict({key: state[f"features.{index}.{key}"] for key in ("weight", "bias")})
-        return network.eval().requires_grad_(False).to(self.judges.task.device)
+                prefix = f"features.{index}."
+                layer.load_state_dict(
+                    {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+                )
+        return network.eval().requires_grad_(False).to(self.judges.device).to(memory_format=torch.channels_last)
 
     def values(self, batch: Batch) -> Tensor:
-        pair = [_rgb(images) * 2 - 1 for images in (batch.counterfactuals, batch.queries)]
+        pair = [rgb(images) * 2 - 1 for images in (batch.counterfactuals, batch.queries)]
         if min(pair[0].shape[2:]) < self.SIDE:
             pair = [F.interpolate(images, size=(self.SIDE, self.SIDE), mode="bilinear") for images in pair]
         distance: Tensor = self._network(*pair)
         return distance.flatten()
 
 
-class FID(FrechetDistance):
+def inception(device: torch.device) -> nn.Module:
+    """pytorch-fid's Inception with the official weights, on ``device``."""
+    from pytorch_fid import inception as package
+
+    def verified(*arguments: Any, **options: Any) -> dict[str, Tensor]:
+        return weights.INCEPTION.state()
+
+    original = package.load_state_dict_from_url
+    package.load_state_dict_from_url = verified
+    try:
+        with torch.random.fork_rng(devices=[]):
+            network: nn.Module = package.InceptionV3([3])
+    finally:
+        package.load_state_dict_from_url = original
+    return network.eval().requires_grad_(False).to(device)
+
+
+def inception_space(judges: Judges) -> Space:
+    """The space of FID and KID: 2048 pooled features, computed as pytorch-fid does; loads when first used."""
+    network = cache(lambda: inception(judges.device))
+
+    def embed(images: Tensor) -> Tensor:
+        return torch.cat([network()(rgb(part))[0].flatten(1) for part in images.split(50)])
+
+    return Space("inception", f"inception-2015-12-05@{weights.INCEPTION.sha256[:12]} pytorch-fid", embed)
+
+
+class OnInception(SetMetric):
+    """A set metric on the official Inception weights, blank without them."""
+
+    @classmethod
+    def instances(cls, judges: Judges) -> list[Self]:
+        return [cls(judges, inception_space(judges))]
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    def blocked(self) -> str | None:
+        return weights.INCEPTION.problem()
+
+
+class FID(OnInception, FrechetDistance):
     """Frechet Inception distance between counterfactuals and their queries, on the official Inception weights.
 
-    The figure other papers print. Needs thousands of images to mean much; inherits the bias of unchanged images, see
-    ``fd``. Computed as pytorch-fid does: 2048 pooled features, images enlarged bilinearly to 299, 2x - 1.
+    The figure other papers print. Rewards looking like the queries as a set; needs thousands of images to mean much.
+    Fooled by unchanged images, see ``fd``. Computed as pytorch-fid does: 2048 pooled features, images enlarged
+    bilinearly to 299, 2x - 1.
     """
 
     name = "fid"
-    family = "realism"
     unit = "squared Inception feature distance"
+    minimum = 1000
     citation = "Heusel et al., arXiv 1706.08500; pytorch-fid's port of the weights"
-    groups = 5
 
-    MINIMUM = 1000
-
-    def blocked(self) -> str | None:
-        return INCEPTION.problem()
-
-    def minimum(self, dimensions: int) -> int:
-        return self.MINIMUM
-
-    @property
-    def network(self) -> str:
-        return f"inception-2015-12-05@{INCEPTION.sha256[:12]} pytorch-fid"
-
-    @cached_property
-    def _network(self) -> nn.Module:
-        from pytorch_fid import inception
-
-        def verified(*arguments: Any, **options: Any) -> dict[str, Tensor]:
-            return INCEPTION.state()
-
-        original = inception.load_state_dict_from_url
-        inception.load_state_dict_from_url = verified
-        try:
-            with torch.random.fork_rng(devices=[]):
-                network: nn.Module = inception.InceptionV3([3])
-        finally:
-            inception.load_state_dict_from_url = original
-        return network.eval().requires_grad_(False).to(self.judges.task.device)
-
-    def _features(self, images: Tensor) -> Floats:
-        features = [self._network(_rgb(part))[0].flatten(1).to("cpu", torch.float64) for part in images.split(50)]
-        return torch.cat(features).numpy()
-
-    def embed(self, batch: Batch, which: str) -> Floats:
-        return self._features(getattr(batch, which))
-
-    @torch.inference_mode()
-    def reference(self) -> Floats:
-        return self._features(dequantise(self.judges.reference.to(self.judges.task.device)))
+    def least(self) -> int:
+        return self.minimum

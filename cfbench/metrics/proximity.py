@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cfbench.metrics.base import QueryMetric
+from cfbench.metrics.base import Direction, QueryMetric
 
 if TYPE_CHECKING:
-    from cfbench.judges import Batch
+    from cfbench.batch import Batch
 
 
 class _Distance(QueryMetric):
-    direction = "lower"
+    family = "proximity"
+    direction: ClassVar[Direction] = "lower"
     bounds = (0.0, 1.0)
+    unit = "pixel value in [0, 1]"
+    citation = "proximity; Wachter et al., arXiv 1711.00399"
 
 
 class L1(_Distance):
@@ -26,63 +29,89 @@ class L1(_Distance):
     """
 
     name = "l1"
-    family = "proximity"
-    unit = "pixel value in [0, 1]"
-    citation = "proximity; Wachter et al., arXiv 1711.00399"
 
     def values(self, batch: Batch) -> Tensor:
-        return (batch.counterfactuals - batch.queries).abs().flatten(1).double().mean(1)
+        return batch.change.abs().flatten(1).mean(1)
 
 
 class L2(_Distance):
     """Root mean squared change over pixels and channels.
 
-    Rewards spreading a change thinly, which is what adversarial noise does: read it beside oracle agreement.
+    Rewards spreading a change thinly, which is what adversarial noise does. Fooled by that and by doing nothing: read
+    it beside oracle agreement.
     """
 
     name = "l2"
-    family = "proximity"
-    unit = "pixel value in [0, 1]"
-    citation = "proximity; Wachter et al., arXiv 1711.00399"
 
     def values(self, batch: Batch) -> Tensor:
-        return (batch.counterfactuals - batch.queries).double().square().flatten(1).mean(1).sqrt()
+        return batch.change.square().flatten(1).mean(1).sqrt()
 
 
-class Sparsity(_Distance):
-    """Share of pixels that change by more than 10 of 255 levels in any channel.
+class LInf(_Distance):
+    """Greatest absolute change of any pixel and channel.
 
-    Rewards local change. Fooled by doing nothing, and by thin changes just below the threshold.
+    Rewards never changing a pixel much. Fooled by faint noise everywhere, the classical attack; a meaningful edit of
+    a few pixels scores worst.
     """
 
-    name = "sparsity"
-    family = "sparsity"
-    unit = "share of pixels"
-    citation = "L0 with a threshold; ours"
-
-    THRESHOLD = 10
+    name = "linf"
 
     def values(self, batch: Batch) -> Tensor:
-        change = (batch.stored.int() - batch.stored_queries.int()).abs().amax(dim=1)
-        return (change > self.THRESHOLD).flatten(1).double().mean(1)
+        return batch.change.abs().flatten(1).amax(1)
+
+
+class ElasticNet(_Distance):
+    """Sum of the absolute changes plus the Euclidean norm of the change, over pixels in [0, 1].
+
+    Rewards small and few changes. Fooled by doing nothing; grows with the number of pixels, so that it compares
+    within one image size only.
+    """
+
+    name = "elastic_net"
+    bounds = (0.0, float("inf"))
+    unit = "sum over pixels"
+    citation = "as coded by Hvilshoj et al., arXiv 2111.00177 (L1 + L2 norm, not squared)"
+
+    def values(self, batch: Batch) -> Tensor:
+        change = batch.change.flatten(1)
+        norm: Tensor = torch.linalg.vector_norm(change, dim=1)
+        return change.abs().sum(1) + norm
+
+
+class SSIM(_Distance):
+    """Structural similarity of counterfactual and query: Gaussian window of 11 pixels, sigma 1.5, data range 1.
+
+    Rewards keeping local structure. Fooled by doing nothing, and insensitive to change in flat regions.
+    """
+
+    name = "ssim"
+    direction = "higher"
+    bounds = (-1.0, 1.0)
+    unit = "SSIM"
+    citation = "Wang et al., IEEE TIP 13(4), 2004"
+
+    WINDOW = 11
+
+    def blocked(self) -> str | None:
+        side = min(self.judges.image_shape[1:])
+        return None if side >= self.WINDOW else f"its window is {self.WINDOW} pixels wide, images have {side}"
+
+    def values(self, batch: Batch) -> Tensor:
+        return ssim(batch.counterfactuals.double(), batch.queries.double(), window=self.WINDOW)
 
 
 class FeatureDistance(_Distance):
     """Squared distance of channel-normalised features over the stages of the task's extractor.
 
     LPIPS's form (arXiv 1801.03924, equation 1) with unit weights on a domain network; never called LPIPS. Rewards
-    perceptual closeness as that network sees it. Fooled by changes the extractor is blind to.
+    perceptual closeness as that network sees it. Fooled by changes the extractor is blind to, and by doing nothing.
     """
 
     name = "feat_dist"
-    family = "proximity"
     unit = "squared distance of unit vectors"
     bounds = (0.0, 4.0)
+    needs = ("extractor", "stages")
     citation = "after LPIPS, Zhang et al., arXiv 1801.03924"
-
-    @property
-    def network(self) -> str:
-        return self.judges.task.identity(self.judges.extractor)
 
     def values(self, batch: Batch) -> Tensor:
         extractor = self.judges.extractor
@@ -90,5 +119,55 @@ class FeatureDistance(_Distance):
         return torch.stack([_unit_distance(made, query) for made, query in pairs]).mean(dim=0)
 
 
+class LatentDivergence(_Distance):
+    """Counterfactual latent divergence: is the query's own counterfactual nearer than strangers of the target class?
+
+    ``log(exp(P(S_t <= d)) + exp(P(S_y >= d)))`` with d the distance of query and counterfactual in the extractor's
+    pooled features, S_t and S_y the distances of the query to real images of the target and of the source class.
+    Rewards staying as near as a member of the source class while being nearer than others of the target class. Fooled
+    by doing nothing, which leaves only the second term. The paper uses the latents of a VAE.
+    """
+
+    name = "cld"
+    unit = "nats"
+    bounds = (0.6931471805599453, 1.6931471805599454)
+    needs = ("extractor", "reference")
+    citation = "CLD; Sanchez & Tsaftaris, arXiv 2202.10166; Melistas et al., NeurIPS 2024, on extractor features (ours)"
+
+    def values(self, batch: Batch) -> Tensor:
+        space = self.judges.spaces[0]
+        queries, made = (batch.features(space, which) for which in ("queries", "counterfactuals"))
+        moved = (made - queries).norm(dim=1, keepdim=True)
+        distances = torch.cdist(
+            queries, self.judges.reference_features(space), compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        labels = self.judges.reference.labels.cpu()
+        targets, sources = batch.targets.cpu()[:, None] == labels, batch.sources.cpu()[:, None] == labels
+        nearer = ((distances <= moved) & targets).sum(1) / targets.sum(1)
+        farther = ((distances >= moved) & sources).sum(1) / sources.sum(1)
+        divergence: Tensor = (nearer.double().exp() + farther.double().exp()).log()
+        return divergence
+
+
 def _unit_distance(made: Tensor, query: Tensor) -> Tensor:
     return (F.normalize(made) - F.normalize(query)).square().sum(1).flatten(1).double().mean(1)
+
+
+def ssim(first: Tensor, second: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:
+    """Structural similarity of images ``[B, C, H, W]`` in [0, 1], over the windows that lie inside, ``[B]``."""
+    places = torch.arange(window, dtype=first.dtype, device=first.device) - window // 2
+    weights = (-(places**2) / (2 * sigma**2)).exp()
+    weights = weights / weights.sum()
+    bands = [
+        torch.stack([F.pad(weights, (start, size - window - start)) for start in range(size - window + 1)])
+        for size in first.shape[2:]
+    ]
+    parts = torch.stack([first, second, first * first, second * second, first * second])
+    mean_a, mean_b, square_a, square_b, product = bands[0] @ parts @ bands[1].T
+    stable = (0.01**2, 0.03**2)
+    covariance = product - mean_a * mean_b
+    variances = square_a + square_b - mean_a**2 - mean_b**2
+    luminance = (2 * mean_a * mean_b + stable[0]) / (mean_a**2 + mean_b**2 + stable[0])
+    structure = (2 * covariance + stable[1]) / (variances + stable[1])
+    similarity: Tensor = (luminance * structure).flatten(1).mean(1)
+    return similarity

@@ -3,200 +3,198 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from cfbench.collector import Collector
+from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
+from cfbench.distances.intervals import jackknife
 from cfbench.metrics.base import Metric, Scores
-from cfbench.metrics.frechet import Floats, Moments, frechet_distance, mixture
 from cfbench.record import Score
-from cfbench.stats import jackknife_interval
 
 if TYPE_CHECKING:
-    from cfbench.judges import Batch, Judges
+    from cfbench.batch import Batch
+    from cfbench.judges import Judges
+    from cfbench.spaces import Space
 
 FLOOR_DRAWS = 5
 """Draws of real images that the floor averages over."""
 
-GROUP_SEED = 0
-"""Seed of the dealing of queries into jackknife groups."""
+ENOUGH = 1000
+"""Images from which a Frechet distance is given whatever the number of features; its floor shows the bias."""
 
 
-class _SetDistance(Metric):
-    """A distance between the counterfactuals and real images in a feature space, with jackknife and floor.
+class SetMetric(Metric):
+    """A figure of the whole set of counterfactuals in a feature space, with jackknife replicates and a floor.
 
-    Queries are dealt into ``groups`` by a seeded shuffle, so that no group is a class; each group's moments are kept
-    for the counterfactuals of either subset and for their queries, so that a group is left out together with its
-    pairs. The interval is centred on the plug-in value, which has the same bias as its floor.
+    Subclasses give the figure of a subset without some jackknife groups. The collector that they read is shared by
+    every metric of the space. The value is the plain figure, as other libraries compute it; the interval is about the
+    bias-corrected one, ``corrected`` in the record, and so about the distance of the populations.
     """
 
-    direction = "lower"
-    bounds = (0.0, float("inf"))
-    groups = 20
+    family = "realism"
+    needs = ("extractor", "reference")
 
-    def __init__(self, judges: Judges) -> None:
+    def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges)
-        self._made: dict[str, list[Moments]] = {}
-        self._queries: dict[str, list[Moments]] = {}
-        self._group_of = np.random.default_rng(GROUP_SEED).permutation(len(judges.task)) % self.groups
-        self._targets: dict[str, NDArray[np.int64]] = {}
+        self.space = space
 
-    def blocked(self) -> str | None:
-        return None if self.judges.task.dataset.names("extractor") else "the task has no extractor"
+    @classmethod
+    def instances(cls, judges: Judges) -> list[Self]:
+        return [cls(judges, space) for space in judges.spaces]
+
+    @property
+    def key(self) -> str:
+        return self.name if self.space is self.judges.spaces[0] else f"{self.name}[{self.space.name}]"
 
     @property
     def network(self) -> str:
-        return f"{self.judges.task.identity(self.judges.extractor)} pooled"
+        return self.space.identity
 
-    def minimum(self, dimensions: int) -> int:
-        """Fewest images the distance is reported for: ten a dimension, below which its bias is the larger part."""
-        return 10 * dimensions
-
-    def embed(self, batch: Batch, which: str) -> Floats:
-        """Features ``[B, D]`` of the ``queries`` or ``counterfactuals`` of a batch."""
-        pooled = batch.maps(self.judges.extractor, which)[-1].mean(dim=(2, 3))
-        return pooled.to("cpu", torch.float64).numpy()
-
-    def reference(self) -> Floats:
-        """Features ``[N, D]`` of the held-out real images."""
-        return self.judges.reference_features.numpy()
+    @property
+    def collector(self) -> Collector:
+        """What was gathered of the run in this space."""
+        return self.judges.collect(self.space)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        made, queries = self.embed(batch, "counterfactuals"), self.embed(batch, "queries")
-        dimensions, classes = made.shape[1], self.judges.task.num_classes
-        if not self._made:
-            empty = [Moments.empty(dimensions) for _ in range(self.groups)]
-            self._made = {subset: list(empty) for subset in self.subsets}
-            self._queries = {subset: list(empty) for subset in self.subsets}
-            self._targets = {subset: np.zeros((self.groups, classes), dtype=np.int64) for subset in self.subsets}
-        chosen = {"all": np.ones(len(made), dtype=bool), "flipped": batch.flipped.cpu().numpy()}
-        group_of = self._group_of[batch.positions.cpu().numpy()]
-        targets = batch.targets.cpu().numpy()
-        for group in range(self.groups):
-            here = group_of == group
-            for subset in self.subsets:
-                taken = here & chosen[subset]
-                self._made[subset][group] += _moments(made[taken])
-                self._queries[subset][group] += _moments(queries[taken])
-                self._targets[subset][group] += np.bincount(targets[taken], minlength=classes)
+        self.collector.update(batch)
         return {}
 
     def compute(self) -> Scores:
         return {subset: self._score(subset) for subset in self.subsets}
 
+    def least(self) -> int:
+        """Fewest images for which a value is given."""
+        return self.minimum
+
     def _score(self, subset: str) -> Score:
-        parts = self._made[subset]
-        dimensions = len(parts[0].mean)
-        n = sum(part.n for part in parts)
-        least = self.minimum(dimensions)
-        if n < least:
-            reason = f"needs at least {least} images for {dimensions} features, has {n}"
-            return Score(value=None, n=n, version=self.version, network=self.network, reason=reason)
-        value = self._distance(subset, set())
-        interval = jackknife_interval(value, lambda group: self._distance(subset, {group}), self.groups)
+        n, collector = self.collector.n(subset), self.collector
+        if collector.skipped:
+            return self.blank(f"the features of {collector.skipped} images in {self.space.name} are not finite", n)
+        if n < self.least():
+            reason = f"needs at least {self.least()} images for {collector.dimensions} features, has {n}"
+            return self.blank(reason, n)
+        found = jackknife(lambda left_out: self.figure(subset, left_out))
+        low, high = found.interval
         return Score(
-            value=value,
-            ci95=(max(interval[0], 0.0), interval[1]),
+            value=found.value,
+            ci95=(max(low, self.bounds[0]), min(high, self.bounds[1])),
             n=n,
             version=self.version,
             network=self.network,
-            floor=self._floor(subset, n),
+            floor=self.floor(subset),
+            replicates=tuple(found.replicates.tolist()),
+            corrected=found.estimate,
         )
 
-    def _without(self, parts: list[Moments], left_out: set[int]) -> Moments:
-        kept = (part for group, part in enumerate(parts) if group not in left_out)
-        return Moments.sum(kept, len(parts[0].mean))
+    @abstractmethod
+    def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
+        """The figure of a subset without some jackknife groups."""
 
     @abstractmethod
-    def _distance(self, subset: str, left_out: set[int]) -> float:
-        """The distance of a subset without some groups."""
+    def floor(self, subset: str) -> float:
+        """What as many real images score."""
 
-    @abstractmethod
-    def _floor(self, subset: str, n: int) -> float:
-        """What n real images score."""
+    @cached_property
+    def real(self) -> Floats:
+        """Features of the held-out real images, ``[N, D]``."""
+        features: Floats = self.judges.reference_features(self.space).numpy()
+        return features
+
+    @cached_property
+    def real_by_class(self) -> list[Floats]:
+        """Features of the held-out real images of each class."""
+        labels = self.judges.reference.labels.cpu().numpy()
+        return [self.real[labels == label] for label in range(self.judges.num_classes)]
 
 
-class FrechetDistance(_SetDistance):
-    """Frechet distance between counterfactuals and the queries they came from, on the task's extractor.
+class _Frechet(SetMetric):
+    direction = "lower"
+    bounds = (0.0, float("inf"))
+    unit = "squared feature distance"
+
+    def least(self) -> int:
+        """Ten images a feature, below which the bias is the larger part, but no more than ``ENOUGH``."""
+        return min(10 * self.collector.dimensions, ENOUGH)
+
+
+class FrechetDistance(_Frechet):
+    """Frechet distance between counterfactuals and the queries they came from, in a feature space of the task.
 
     The practice of most papers, on a domain network instead of Inception. Rewards looking like the data as a set.
     Fooled by barely changed images, which inherit the queries' distribution: ``identity`` scores 0, below the floor.
     """
 
     name = "fd"
-    family = "realism"
-    unit = "squared feature distance"
     citation = "Heusel et al., arXiv 1706.08500, equation 6, on domain features"
 
-    def _distance(self, subset: str, left_out: set[int]) -> float:
-        made = self._without(self._made[subset], left_out)
-        queries = self._without(self._queries[subset], left_out)
-        return frechet_distance(made.mean, made.covariance, queries.mean, queries.covariance)
+    def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
+        made, queries = (side(subset, left_out) for side in (self.collector.without, self.collector.queries_without))
+        return frechet_distance(made.gaussian, queries.gaussian)
 
-    @cached_property
-    def _reference(self) -> Floats:
-        return self.reference()
-
-    def _floor(self, subset: str, n: int) -> float:
-        """Real held-out images, n of them, against the queries; averaged over seeded draws."""
-        queries = self._without(self._queries[subset], set())
-        distances = []
-        for seed in range(FLOOR_DRAWS):
-            order = np.random.default_rng(seed).permutation(len(self._reference))
-            real = Moments.of(self._reference[order[:n]])
-            distances.append(frechet_distance(real.mean, real.covariance, queries.mean, queries.covariance))
-        return float(np.mean(distances))
+    def floor(self, subset: str) -> float:
+        """Real held-out images, as many, against the queries; averaged over seeded draws."""
+        queries, n = self.collector.queries_without(subset).gaussian, self.collector.n(subset)
+        orders = [np.random.default_rng(seed).permutation(len(self.real))[:n] for seed in range(FLOOR_DRAWS)]
+        return float(np.mean([frechet_distance(Moments.of(self.real[order]).gaussian, queries) for order in orders]))
 
 
-class SplitFrechetDistance(_SetDistance):
+class SplitFrechetDistance(_Frechet):
     """Frechet distance between counterfactuals and held-out real images of the target classes.
 
     The real images are no queries and no training images, and their classes are weighted as the targets are, so that
-    neither an unchanged image nor a copied one gains. Blind to adversarial noise that the extractor does not see.
+    neither an unchanged image nor a copied one gains. Rewards looking like the class asked for. Fooled by adversarial
+    noise that the extractor does not see.
     """
 
     name = "split_fd"
-    family = "realism"
-    unit = "squared feature distance"
     citation = "after sFID of ACE, Jeanneret et al., arXiv 2303.09962; against held-out reals (ours)"
 
     @cached_property
-    def _features(self) -> list[Floats]:
-        features, labels = self.reference(), self.judges.reference_labels.numpy()
-        return [features[labels == label] for label in range(self.judges.task.num_classes)]
-
-    @cached_property
     def _classes(self) -> list[Moments]:
-        return [Moments.of(features) for features in self._features]
+        return [Moments.of(features) for features in self.real_by_class]
 
-    def _distance(self, subset: str, left_out: set[int]) -> float:
-        made = self._without(self._made[subset], left_out)
-        kept = [group for group in range(self.groups) if group not in left_out]
-        counts = self._targets[subset][kept].sum(axis=0)
-        mean, covariance = mixture(self._classes, counts / counts.sum())
-        return frechet_distance(made.mean, made.covariance, mean, covariance)
+    def wanted(self, subset: str, left_out: Collection[int] = ()) -> Gaussian:
+        """The real images, with classes weighted as the targets are."""
+        return mixture(self._classes, self.collector.shares(subset, left_out))
 
-    def _floor(self, subset: str, n: int) -> float:
-        """Held-out images in the classes of the targets, n of them, against the others; averaged over seeded draws.
+    def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
+        made = self.collector.without(subset, left_out).gaussian
+        return frechet_distance(made, self.wanted(subset, left_out))
+
+    def floor(self, subset: str) -> float:
+        """Held-out images in the classes of the targets, as many, against the others; averaged over seeded draws.
 
         At most half of a class is drawn, so there are fewer where one class is the target of very many queries.
         """
-        counts = self._targets[subset].sum(axis=0)
-        distances = []
-        for seed in range(FLOOR_DRAWS):
-            random = np.random.default_rng(seed)
-            orders = [random.permutation(features) for features in self._features]
-            taken = [min(count, len(order) // 2) for count, order in zip(counts, orders, strict=True)]
-            drawn = Moments.of(np.concatenate([order[:size] for order, size in zip(orders, taken, strict=True)]))
-            others = [Moments.of(order[size:]) for order, size in zip(orders, taken, strict=True)]
-            mean, covariance = mixture(others, np.array(taken) / sum(taken))
-            distances.append(frechet_distance(drawn.mean, drawn.covariance, mean, covariance))
-        return float(np.mean(distances))
+        counts = self.collector.targets[subset].sum(axis=0)
+        return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+
+    def _drawn(self, counts: np.ndarray, seed: int) -> float:
+        random = np.random.default_rng(seed)
+        orders = [random.permutation(features) for features in self.real_by_class]
+        taken = [min(count, len(order) // 2) for count, order in zip(counts, orders, strict=True)]
+        drawn = Moments.of(np.concatenate([order[:size] for order, size in zip(orders, taken, strict=True)]))
+        others = [Moments.of(order[size:]) for order, size in zip(orders, taken, strict=True)]
+        return frechet_distance(drawn.gaussian, mixture(others, np.array(taken) / sum(taken)))
 
 
-def _moments(vectors: Floats) -> Moments:
-    return Moments.of(vectors) if len(vectors) else Moments.empty(vectors.shape[1])
+class NormalisedSplitFrechetDistance(SplitFrechetDistance):
+    """``split_fd`` divided by the total variance of the real images' features, so that extractors compare.
+
+    Rewards and is fooled as ``split_fd`` is; 1 is about the spread of the data itself.
+    """
+
+    name = "split_fd_normalised"
+    unit = "share of the real features' variance"
+    citation = "ours"
+
+    def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
+        return super().figure(subset, left_out) / self.wanted(subset, left_out).trace
+
+    def floor(self, subset: str) -> float:
+        return super().floor(subset) / self.wanted(subset).trace

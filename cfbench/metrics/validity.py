@@ -1,127 +1,133 @@
-"""Does the classifier, and do others, see the target class?"""
+"""Does the classifier see the target class?"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from cfbench.metrics.base import Metric, QueryMetric, Scores
-from cfbench.record import Score
-from cfbench.stats import wilson
+from cfbench.metrics.base import Direction, QueryMetric
 
 if TYPE_CHECKING:
-    from cfbench.judges import Batch, Judges
+    from cfbench.batch import Batch
 
 
-class FlipRate(QueryMetric):
+class _Share(QueryMetric):
+    family = "validity"
+    unit = "share of queries"
+    direction = "higher"
+    bounds = (0.0, 1.0)
+    needs = ("verdicts",)
+    subsets = ("all",)
+    rate = True
+
+    @property
+    def network(self) -> str:
+        return self.judges.explained
+
+
+class FlipRate(_Share):
     """Share of queries whose counterfactual the classifier puts in the target class; failures count as not flipped.
 
     Rewards validity. Fooled by adversarial noise, which flips without meaning: read it beside oracle agreement.
     """
 
     name = "flip_rate"
-    family = "validity"
-    unit = "share of queries"
-    direction = "higher"
-    bounds = (0.0, 1.0)
     citation = "validity; Wachter et al., arXiv 1711.00399"
-    subsets = ("all",)
-    rate = True
-
-    @property
-    def network(self) -> str:
-        return self.judges.task.identity(self.judges.classifier)
 
     def values(self, batch: Batch) -> Tensor:
         return batch.flipped
 
 
-class _OracleMetric(QueryMetric):
+class UntargetedFlipRate(_Share):
+    """Share of queries whose counterfactual the classifier no longer puts in the source class, whatever it says now.
+
+    Rewards leaving a class. Fooled by adversarial noise, and by ending in a class that nobody asked for.
+    """
+
+    name = "untargeted_flip_rate"
+    citation = "target class validity as coded by Hvilshoj et al., arXiv 2111.00177"
+
+    def values(self, batch: Batch) -> Tensor:
+        return (batch.verdicts != batch.sources) & ~batch.failed
+
+
+class _Confidence(QueryMetric):
+    family = "validity"
+    unit = "probability"
+    direction: ClassVar[Direction] = "higher"
+    bounds = (0.0, 1.0)
+    needs = ("classifier",)
+
+    def target(self, batch: Batch) -> Tensor:
+        """Probability of the target class for each counterfactual; 0 for a failed query, ``[B]``."""
+        given = batch.probabilities(self.judges.classifier).gather(1, batch.targets[:, None])[:, 0]
+        return torch.where(batch.failed, 0.0, given)
+
+
+class TargetConfidence(_Confidence):
+    """Probability that the classifier gives the target class; 0 for a failed query.
+
+    Rewards going far past the boundary. Fooled by adversarial noise, which reaches 1 with ease.
+    """
+
+    name = "target_confidence"
+    citation = "common practice"
+
+    def values(self, batch: Batch) -> Tensor:
+        return self.target(batch)
+
+
+class ConfidenceGain(_Confidence):
+    """Probability of the target class after the change minus before; a failed query gains 0.
+
+    Rewards moving the classifier. Fooled by adversarial noise, and easier for queries that start far from the target.
+    """
+
+    name = "confidence_gain"
+    unit = "difference of probabilities"
+    bounds = (-1.0, 1.0)
+    citation = "common practice"
+
+    def values(self, batch: Batch) -> Tensor:
+        before, after = (
+            batch.probabilities(self.judges.classifier, which).gather(1, batch.targets[:, None])[:, 0]
+            for which in ("queries", "counterfactuals")
+        )
+        return torch.where(batch.failed, 0.0, after - before)
+
+
+class BoundedKL(_Confidence):
+    """One minus the probability of the target class; 1 for a failed query.
+
+    Rewards what target confidence rewards, in the form that diffusion papers print. Fooled by adversarial noise.
+    """
+
+    name = "bkl"
+    direction = "lower"
+    citation = "bounded Kullback-Leibler divergence; Jeanneret et al., arXiv 2203.15636"
+
+    def values(self, batch: Batch) -> Tensor:
+        return 1 - self.target(batch)
+
+
+class NonAdversarialRate(QueryMetric):
+    """Share of the flips that survive in a copy of the classifier, distilled from its outputs into other weights.
+
+    Rewards flips that follow the function the classifier computes, not the accidents of its weights. Fooled by
+    attacks that transfer between networks; oracles of other architectures are the harder test.
+    """
+
+    name = "non_adversarial_rate"
+    family = "validity"
+    unit = "share of flips"
+    direction = "higher"
+    bounds = (0.0, 1.0)
+    needs = ("classifier", "distilled")
+    citation = "non-adversarial rate; Bender et al., arXiv 2506.14698, with a distilled copy frozen beside the task"
+    subsets = ("flipped",)
     rate = True
 
-    @property
-    def network(self) -> str:
-        return " ".join(map(self.judges.task.identity, self.judges.oracles))
-
-    def blocked(self) -> str | None:
-        return None if self.judges.oracles else "the task has no oracles"
-
-
-class OracleAgreement(_OracleMetric):
-    """Share of (query, oracle) pairs in which the oracle sees the target class, over independent classifiers.
-
-    Rewards changes that mean something to others than the classifier explained. Fooled by changes that transfer
-    between networks; the more different the oracles, the less.
-    """
-
-    name = "oracle_agreement"
-    family = "validity"
-    unit = "share of (query, oracle) pairs"
-    direction = "higher"
-    bounds = (0.0, 1.0)
-    citation = "oracle score; Hvilshoj et al., arXiv 2111.00177, over several oracles (ours)"
-    subsets = ("all",)
-
     def values(self, batch: Batch) -> Tensor:
-        return _seen_by_oracles(batch).double().mean(dim=1)
-
-
-class OracleAgreedFlip(_OracleMetric):
-    """Share of (query, oracle) pairs in which both the classifier and the oracle see the target class.
-
-    The headline: a flip that others see too. Adversarial noise has a high flip rate and a low value here.
-    """
-
-    name = "oracle_agreed_flip"
-    family = "validity"
-    unit = "share of (query, oracle) pairs"
-    direction = "higher"
-    bounds = (0.0, 1.0)
-    citation = "ours"
-    subsets = ("all",)
-
-    def values(self, batch: Batch) -> Tensor:
-        return (_seen_by_oracles(batch) & batch.flipped[:, None]).double().mean(dim=1)
-
-
-class OracleAgreementMin(Metric):
-    """Oracle agreement with the oracle that agrees least.
-
-    Guards the mean: a change tuned to one architecture fails here.
-    """
-
-    name = "oracle_agreement_min"
-    family = "validity"
-    unit = "share of queries"
-    direction = "higher"
-    bounds = (0.0, 1.0)
-    citation = "ours"
-    subsets = ("all",)
-
-    def __init__(self, judges: Judges) -> None:
-        super().__init__(judges)
-        self._seen: list[Tensor] = []
-
-    def blocked(self) -> str | None:
-        return None if self.judges.oracles else "the task has no oracles"
-
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        self._seen.append(_seen_by_oracles(batch).cpu())
-        return {f"{name}_prediction": batch.prediction(name).cpu() for name in self.judges.oracles}
-
-    def compute(self) -> Scores:
-        counts = torch.cat(self._seen).sum(dim=0)
-        least, n = int(counts.argmin()), sum(map(len, self._seen))
-        successes = int(counts[least])
-        network = self.judges.task.identity(self.judges.oracles[least])
-        return {
-            "all": Score(value=successes / n, ci95=wilson(successes, n), n=n, version=self.version, network=network)
-        }
-
-
-def _seen_by_oracles(batch: Batch) -> Tensor:
-    """Whether each oracle gives the target class; a failed query convinces none, ``[B, oracles]``."""
-    predictions = [batch.prediction(name) for name in batch.judges.oracles]
-    return (torch.stack(predictions, dim=1) == batch.targets[:, None]) & ~batch.failed[:, None]
+        return batch.prediction(self.judges.names("distilled")[0]) == batch.targets

@@ -1,0 +1,154 @@
+"""A batch of queries and counterfactuals with what the judges say of them, each network run once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from cfbench.images import dequantise
+from cfbench.insertion import insertion_curves
+from cfbench.networks import FeatureNetwork
+
+if TYPE_CHECKING:
+    from cfbench.judges import Judges
+    from cfbench.spaces import Space
+
+Which = Literal["queries", "counterfactuals"]
+
+
+@dataclass
+class Batch:
+    """Queries and stored counterfactuals at consecutive positions; caches what each network gives.
+
+    Attributes:
+        positions: place of each query in its split, ``[B]``.
+        stored_queries, stored: queries and counterfactuals, uint8 ``[B, C, H, W]``.
+        sources, targets: class of each query by the classifier, class asked for, ``[B]``.
+        failed: queries that failed, ``[B]``; their counterfactual is the query.
+        costs: figures of each query's share of the run, ``[B]``. given: predictions made elsewhere, ``[B]``, if any.
+        reruns: the same queries in the runs on altered ones, by protocol.
+    """
+
+    judges: Judges
+    positions: Tensor
+    stored_queries: Tensor
+    sources: Tensor
+    targets: Tensor
+    stored: Tensor
+    failed: Tensor
+    costs: Mapping[str, Tensor] = field(default_factory=dict)
+    given: Tensor | None = None
+    reruns: Mapping[str, Batch] = field(default_factory=dict)
+    _logits: dict[tuple[str, Which], Tensor] = field(default_factory=dict, repr=False)
+    _maps: dict[tuple[str, Which], list[Tensor]] = field(default_factory=dict, repr=False)
+    _features: dict[tuple[str, Which], Tensor] = field(default_factory=dict, repr=False)
+    _rebuilt: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _curves: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _factors: dict[Which, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def queries(self) -> Tensor:
+        """Queries in [0, 1]."""
+        return dequantise(self.stored_queries)
+
+    @cached_property
+    def counterfactuals(self) -> Tensor:
+        """Counterfactuals in [0, 1]."""
+        return dequantise(self.stored)
+
+    @cached_property
+    def levels(self) -> Tensor:
+        """Change of each pixel in 8-bit levels, int16 ``[B, C, H, W]``."""
+        return self.stored.short() - self.stored_queries.short()
+
+    @cached_property
+    def change(self) -> Tensor:
+        """Change of each pixel in [-1, 1], exact to float64, ``[B, C, H, W]``."""
+        return self.levels.double() / 255
+
+    def logits(self, name: str, which: Which = "counterfactuals") -> Tensor:
+        """Logits of a frozen network, ``[B, outputs]``."""
+        if (name, which) not in self._logits:
+            self._logits[name, which] = self.judges.network(name)(getattr(self, which))
+        return self._logits[name, which]
+
+    def probabilities(self, name: str, which: Which = "counterfactuals") -> Tensor:
+        """Class probabilities by a frozen classifier, float64 ``[B, classes]``."""
+        return self.logits(name, which).double().softmax(dim=1)
+
+    def prediction(self, name: str, which: Which = "counterfactuals") -> Tensor:
+        """Class by a frozen classifier, ``[B]``."""
+        return self.logits(name, which).argmax(dim=1)
+
+    def maps(self, name: str, which: Which) -> list[Tensor]:
+        """Feature maps of a frozen network with readable stages."""
+        if (name, which) not in self._maps:
+            network = self.judges.network(name)
+            assert isinstance(network, FeatureNetwork)
+            self._maps[name, which] = network.blocks(getattr(self, which))
+        return self._maps[name, which]
+
+    def features(self, space: Space, which: Which) -> Tensor:
+        """Features in a space, float64 on the CPU, ``[B, D]``."""
+        if (space.name, which) not in self._features:
+            if space.network is not None:
+                made = self.maps(space.network, which)[-1].mean(dim=(2, 3))
+            else:
+                made = space.embed(getattr(self, which))
+            self._features[space.name, which] = made.to("cpu", torch.float64)
+        return self._features[space.name, which]
+
+    def rebuilt(self, by: Literal["all", "source", "target"]) -> Tensor:
+        """Counterfactuals after the autoencoder of all classes, or of each one's source or target class."""
+        if by not in self._rebuilt:
+            self._rebuilt[by] = self._rebuild(by)
+        return self._rebuilt[by]
+
+    def _rebuild(self, by: Literal["all", "source", "target"]) -> Tensor:
+        judges = self.judges
+        if by == "all":
+            whole: Tensor = judges.network(judges.autoencoder(None))(self.counterfactuals)
+            return whole
+        classes = self.sources if by == "source" else self.targets
+        made = torch.empty_like(self.counterfactuals)
+        for label in classes.unique().tolist():
+            chosen = classes == label
+            made[chosen] = judges.network(judges.autoencoder(label))(self.counterfactuals[chosen])
+        return made
+
+    def curves(self, step: int) -> Tensor:
+        """Probabilities of target and source while the change is put in, ``[B, 2, S + 1]``; see the metric ``cout``."""
+        if step not in self._curves:
+            network = self.judges.network(self.judges.classifier)
+            classes = torch.stack([self.targets, self.sources], dim=1)
+            self._curves[step] = insertion_curves(network, self.queries, self.counterfactuals, classes, step=step)
+        return self._curves[step]
+
+    def factors(self, which: Which) -> Tensor:
+        """Factors of the images, read by the renderer of a synthetic task, ``[B, F]``."""
+        assert self.judges.truth is not None
+        if which not in self._factors:
+            stored = self.stored_queries if which == "queries" else self.stored
+            self._factors[which] = self.judges.truth.read(stored)
+        return self._factors[which]
+
+    @cached_property
+    def truths(self) -> Tensor:
+        """The renderer's own minimal counterfactuals, uint8 ``[B, C, H, W]``."""
+        assert self.judges.truth is not None
+        return self.judges.truth.minimal(self.stored_queries, self.targets)
+
+    @cached_property
+    def verdicts(self) -> Tensor:
+        """Class of each counterfactual by the network explained, or as given where there is no network, ``[B]``."""
+        return self.prediction(self.judges.classifier) if self.given is None else self.given
+
+    @cached_property
+    def flipped(self) -> Tensor:
+        """Whether the classifier gives the target class; failed queries count as not flipped, ``[B]``."""
+        return (self.verdicts == self.targets) & ~self.failed

@@ -1,0 +1,76 @@
+"""What a query cost, from the shards that stored it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from cfbench.metrics.base import QueryMetric
+
+if TYPE_CHECKING:
+    from cfbench.batch import Batch
+
+
+class _Cost(QueryMetric):
+    family = "cost"
+    direction = "lower"
+    bounds = (0.0, float("inf"))
+    needs = ("costs",)
+    citation = "ours"
+    subsets = ("all",)
+
+    COLUMN: ClassVar[str]
+
+    def values(self, batch: Batch) -> Tensor:
+        return batch.costs[self.COLUMN]
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        super().update(batch)
+        return {}
+
+
+class Seconds(_Cost):
+    """Wall seconds of ``explain`` a query: its share of the time of its shard; setup is in the record's cost.
+
+    Rewards speed on the machine that the record names. Fooled by a faster machine: compare within one.
+    """
+
+    name = "seconds"
+    unit = "seconds a query"
+    COLUMN = "seconds"
+
+
+class Forwards(_Cost):
+    """Images that went forwards through the classifier, a query.
+
+    Rewards thrift, whatever the machine. Fooled by calling the bare network of a white-box classifier, which is not
+    counted.
+    """
+
+    name = "forwards"
+    unit = "classifier passes a query"
+    COLUMN = "forwards"
+
+
+class Backwards(_Cost):
+    """Images whose gradient came back through the classifier, a query.
+
+    Rewards thrift, whatever the machine. Fooled by calling the bare network of a white-box classifier, which is not
+    counted.
+    """
+
+    name = "backwards"
+    unit = "gradient passes a query"
+    COLUMN = "backwards"
+
+
+class Generated(_Cost):
+    """Images that went through networks handed to the method beside the classifier, a query.
+
+    Rewards thrift with generators. Fooled by a method's own networks, which are not counted.
+    """
+
+    name = "generated"
+    unit = "generator passes a query"
+    COLUMN = "generated"

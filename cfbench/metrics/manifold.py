@@ -1,0 +1,111 @@
+"""Do counterfactuals and real images of the target classes cover each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from typing import ClassVar, Self
+
+import numpy as np
+
+from cfbench.collector import matched
+from cfbench.distances.neighbours import NEIGHBOURS, Neighbourhoods, neighbourhoods
+from cfbench.judges import Judges
+from cfbench.metrics.realism import SetMetric
+from cfbench.spaces import Space
+
+COMPARED = 1000
+"""Images on either side: the first counterfactuals, and as many held-out real ones in the targets' classes."""
+
+
+class _Manifolds:
+    """Neighbourhoods of a run without some jackknife groups, each computed once for all four metrics."""
+
+    def __init__(self, judges: Judges, space: Space) -> None:
+        self.judges = judges
+        self.space = space
+        self.at = cache(self._at)
+
+    def _at(self, subset: str, left_out: tuple[int, ...]) -> Neighbourhoods:
+        collector, judges = self.judges.collect(self.space), self.judges
+        made, groups = collector.kept(subset)
+        chosen = matched(judges.reference.labels.cpu().numpy(), collector.shares(subset))
+        order = np.random.default_rng(0).permutation(chosen)[:COMPARED]
+        real = judges.reference_features(self.space).numpy()[order]
+        kept = ~np.isin(groups[:COMPARED], left_out)
+        return neighbourhoods(made[:COMPARED][kept], real)
+
+    def real(self, subset: str) -> Neighbourhoods:
+        """Two halves of the held-out real images against each other."""
+        collector, judges = self.judges.collect(self.space), self.judges
+        chosen = matched(judges.reference.labels.cpu().numpy(), collector.shares(subset))
+        features = judges.reference_features(self.space).numpy()[chosen]
+        return neighbourhoods(features[::2][:COMPARED], features[1::2][:COMPARED])
+
+
+class _Manifold(SetMetric):
+    direction = "higher"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    minimum = 20 * NEIGHBOURS
+
+    @classmethod
+    def instances(cls, judges: Judges) -> list[Self]:
+        return [cls(judges, space) for space in judges.spaces[:1]]
+
+    @property
+    def manifolds(self) -> _Manifolds:
+        """What the four metrics share."""
+        return self.judges.once(f"manifolds {self.space.name}", lambda: _Manifolds(self.judges, self.space))
+
+    def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
+        value: float = getattr(self.manifolds.at(subset, tuple(left_out)), self.name)
+        return value
+
+    def floor(self, subset: str) -> float:
+        value: float = getattr(self.manifolds.real(subset), self.name)
+        return value
+
+
+class Precision(_Manifold):
+    """Share of counterfactuals within reach of a real image of the target classes (5 nearest neighbours).
+
+    Rewards lying among real images. Fooled by outliers among these, whose reach is wide: read density beside it.
+    """
+
+    name = "precision"
+    unit = "share of counterfactuals"
+    citation = "Kynkaanniemi et al., arXiv 1904.06991"
+
+
+class Recall(_Manifold):
+    """Share of real images of the target classes within reach of a counterfactual (5 nearest neighbours).
+
+    Rewards variety. Fooled by scattered outliers, whose reach is wide: read coverage beside it.
+    """
+
+    name = "recall"
+    unit = "share of real images"
+    citation = "Kynkaanniemi et al., arXiv 1904.06991"
+
+
+class Density(_Manifold):
+    """Real images of the target classes that have a counterfactual within their reach, over 5; about 1 for real ones.
+
+    Rewards lying where real images are dense. Fooled by many copies of one typical image.
+    """
+
+    name = "density"
+    unit = "ratio"
+    bounds = (0.0, float("inf"))
+    citation = "Naeem et al., arXiv 2002.09797"
+
+
+class Coverage(_Manifold):
+    """Share of real images of the target classes with a counterfactual within their reach (5 nearest neighbours).
+
+    Rewards variety among real images. Fooled by little; it falls with the number of counterfactuals alone.
+    """
+
+    name = "coverage"
+    unit = "share of real images"
+    citation = "Naeem et al., arXiv 2002.09797"

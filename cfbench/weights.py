@@ -1,0 +1,91 @@
+"""Published weight files that give metrics their names: verified by sha256, in torch's own cache folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cfbench.errors import CfbenchError, CorruptFile
+from cfbench.files import read_verified
+
+
+@dataclass(frozen=True)
+class OfficialWeights:
+    """A published weight file that gives a metric its name."""
+
+    file: str
+    sha256: str
+    url: str
+
+    @property
+    def path(self) -> Path:
+        """Where torch's hub and torchvision keep the file."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+
+    def problem(self) -> str | None:
+        """Why the file cannot be used, or None; the whole file is hashed."""
+        try:
+            self.read()
+        except CfbenchError as error:
+            return str(error)
+        return None
+
+    def read(self) -> bytes:
+        """The verified bytes.
+
+        Raises:
+            MissingResource: not in the cache. CorruptFile: not the official file.
+        """
+        return read_verified(self.path, sha256=self.sha256, remedy="get it with: cfbench prepare --official")
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of the verified file, read without unpickling objects."""
+        loaded: dict[str, Tensor] = torch.load(BytesIO(self.read()), map_location="cpu", weights_only=True)
+        return loaded
+
+    def download(self) -> Path:
+        """Fetch the file into torch's cache, with a progress bar, unless it is there.
+
+        Raises:
+            CorruptFile: it cannot be downloaded or has another hash.
+        """
+        import pooch
+
+        try:
+            pooch.retrieve(
+                self.url,
+                known_hash=f"sha256:{self.sha256}",
+                fname=self.file,
+                path=self.path.parent,
+                progressbar=True,
+            )
+        except (OSError, ValueError) as error:
+            raise CorruptFile(f"{self.url} cannot be downloaded: {error}; copy it to {self.path}") from error
+        return self.path
+
+
+INCEPTION = OfficialWeights(
+    file="pt_inception-2015-12-05-6726825d.pth",
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+)
+ALEXNET = OfficialWeights(
+    file="alexnet-owt-7be5be79.pth",
+    sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+)
+VGG = OfficialWeights(
+    file="vgg16-397923af.pth",
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+)
+SQUEEZENET = OfficialWeights(
+    file="squeezenet1_1-b8a52dc0.pth",
+    sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+    url="https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+)
+OFFICIAL = (INCEPTION, ALEXNET, VGG, SQUEEZENET)
