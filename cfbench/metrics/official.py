@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cfbench.distances.frechet import Floats
 from cfbench.errors import CfbenchError, CorruptFile
 from cfbench.files import read_verified
 from cfbench.images import dequantise
 from cfbench.metrics.base import QueryMetric
-from cfbench.metrics.frechet import Floats
 from cfbench.metrics.realism import FrechetDistance
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cfbench.distances.frechet import Floats, Moments, frechet_distance, mixture
 from cfbench.metrics.base import Metric, Scores
-from cfbench.metrics.frechet import Floats, Moments, frechet_distance, mixture
 from cfbench.record import Score
 from cfbench.stats import jackknife_interval
 
@@ -80,8 +80,8 @@ class _SetDistance(Metric):
             here = group_of == group
             for subset in self.subsets:
                 taken = here & chosen[subset]
-                self._made[subset][group] += _moments(made[taken])
-                self._queries[subset][group] += _moments(queries[taken])
+                self._made[subset][group] += Moments.of(made[taken])
+                self._queries[subset][group] += Moments.of(queries[taken])
                 self._targets[subset][group] += np.bincount(targets[taken], minlength=classes)
         return {}
 
@@ -135,7 +135,7 @@ class FrechetDistance(_SetDistance):
     def _distance(self, subset: str, left_out: set[int]) -> float:
         made = self._without(self._made[subset], left_out)
         queries = self._without(self._queries[subset], left_out)
-        return frechet_distance(made.mean, made.covariance, queries.mean, queries.covariance)
+        return frechet_distance(made.gaussian, queries.gaussian)
 
     @cached_property
     def _reference(self) -> Floats:
@@ -148,7 +148,7 @@ class FrechetDistance(_SetDistance):
         for seed in range(FLOOR_DRAWS):
             order = np.random.default_rng(seed).permutation(len(self._reference))
             real = Moments.of(self._reference[order[:n]])
-            distances.append(frechet_distance(real.mean, real.covariance, queries.mean, queries.covariance))
+            distances.append(frechet_distance(real.gaussian, queries.gaussian))
         return float(np.mean(distances))
 
 
@@ -177,8 +177,7 @@ class SplitFrechetDistance(_SetDistance):
         made = self._without(self._made[subset], left_out)
         kept = [group for group in range(self.groups) if group not in left_out]
         counts = self._targets[subset][kept].sum(axis=0)
-        mean, covariance = mixture(self._classes, counts / counts.sum())
-        return frechet_distance(made.mean, made.covariance, mean, covariance)
+        return frechet_distance(made.gaussian, mixture(self._classes, counts / counts.sum()))
 
     def _floor(self, subset: str, n: int) -> float:
         """Held-out images in the classes of the targets, n of them, against the others; averaged over seeded draws.
@@ -193,10 +192,5 @@ class SplitFrechetDistance(_SetDistance):
             taken = [min(count, len(order) // 2) for count, order in zip(counts, orders, strict=True)]
             drawn = Moments.of(np.concatenate([order[:size] for order, size in zip(orders, taken, strict=True)]))
             others = [Moments.of(order[size:]) for order, size in zip(orders, taken, strict=True)]
-            mean, covariance = mixture(others, np.array(taken) / sum(taken))
-            distances.append(frechet_distance(drawn.mean, drawn.covariance, mean, covariance))
+            distances.append(frechet_distance(drawn.gaussian, mixture(others, np.array(taken) / sum(taken))))
         return float(np.mean(distances))
-
-
-def _moments(vectors: Floats) -> Moments:
-    return Moments.of(vectors) if len(vectors) else Moments.empty(vectors.shape[1])
