@@ -1,0 +1,65 @@
+"""Intervals of distances between sets: a delete-group jackknife with its variance corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+
+GROUPS = 20
+"""Groups that samples are dealt into; published experience with block jackknives asks for 20 or more."""
+
+
+@dataclass(frozen=True)
+class Jackknife:
+    """A distance on everything, corrected for bias, with standard error, 95 % interval and replicates ``[K]``."""
+
+    value: float
+    estimate: float
+    error: float
+    interval: tuple[float, float]
+    replicates: NDArray[np.float64]
+
+
+def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS) -> Jackknife:
+    """Estimate and 95 % interval of the *population's* distance, in ``2 K + 1`` evaluations.
+
+    The estimate takes off the jackknife's bias ``(K - 1) (mean of replicates - value)`` (Quenouille 1956). The
+    jackknife's variance J is known to be too large, since it counts the part of a statistic that is quadratic in the
+    sample twice, which near equal sets is most of it. Efron and Stein (1981, section 5) subtract the share of the
+    second differences ``Q_kl = K d - (K-1) (d_k + d_l) + (K-2) d_kl``; here it is estimated from the K neighbouring
+    pairs (k, k + 1) instead of all, as the Q are uncorrelated. The corrected variance V is kept between J / 2, all
+    quadratic, and J, all linear. J has about K - 1 degrees of freedom, so V, which keeps J's noise, has
+    ``(K - 1) (V / J)^2`` (Satterthwaite 1946), whose Student quantile the interval takes.
+
+    An analytic influence function estimates the same too large J and needs the transport matrix; it was no better.
+    The interval covers where samples are several times the dimensions. When the distributions are equal it still
+    covers 0 but is symmetric about an estimate that is negative half of the time. Below full rank the bias is not of
+    order 1/n and the population's distance is out of reach: nothing here can be trusted.
+
+    Args:
+        distance: the distance without the given groups; called with (), (k,) and (k, l). Groups are dealt at random
+            and nearly equal in size; both members of a pair are left out together.
+        groups: number K of groups, at least 4.
+    """
+    from scipy.stats import t
+
+    value = distance(())
+    replicates = np.array([distance((group,)) for group in range(groups)])
+    after = [(group + 1) % groups for group in range(groups)]
+    pairs = np.array([distance((group, other)) for group, other in enumerate(after)])
+    second = groups * value - (groups - 1) * (replicates + replicates[after]) + (groups - 2) * pairs
+
+    estimate = groups * value - (groups - 1) * float(replicates.mean())
+    uncorrected = (groups - 1) / groups * float(np.square(replicates - replicates.mean()).sum())
+    if uncorrected == 0:
+        return Jackknife(value, estimate, 0.0, (estimate, estimate), replicates)
+    excess = (groups - 1) / (2 * (groups + 1)) * float(second.var(ddof=1))
+    share = 1 - min(excess / uncorrected, 0.5)
+    error = float(np.sqrt(share * uncorrected))
+    margin = float(t.ppf((1 + LEVEL) / 2, (groups - 1) * share**2)) * error
+    return Jackknife(value, estimate, error, (estimate - margin, estimate + margin), replicates)

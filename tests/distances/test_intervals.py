@@ -1,0 +1,93 @@
+"""The jackknife of set distances on statistics with known answers and populations with known distances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from populations import CUMULANTS, Pair, frechet_jackknife, kernel_jackknife
+from scipy.stats import binomtest, t
+
+from cfbench.distances.intervals import GROUPS, Jackknife, jackknife
+
+Sampler = Callable[..., Jackknife]
+
+
+def grouped(values: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Callable[[tuple[int, ...]], float]:
+    groups = np.arange(len(values)) % GROUPS
+    return lambda left_out: statistic(values[~np.isin(groups, left_out)])
+
+
+def test_of_a_mean_is_students_interval_of_the_group_means() -> None:
+    """A mean has no second differences: the correction is nought and the degrees of freedom are K - 1."""
+    values = np.random.default_rng(0).normal(size=400)
+    found = jackknife(grouped(values, lambda kept: float(kept.mean())))
+    means = values.reshape(-1, GROUPS).mean(axis=0)
+    error = means.std(ddof=1) / np.sqrt(GROUPS)
+    assert found.estimate == pytest.approx(values.mean())
+    assert found.error == pytest.approx(error)
+    assert found.interval == pytest.approx(t.interval(0.95, GROUPS - 1, loc=values.mean(), scale=error))
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.4])
+def test_of_a_squared_mean(mean: float) -> None:
+    """Of n normals, 1/n too large; corrected for bias, its variance is 4 mean^2 / n + 2 / n^2 K / (K - 1).
+
+    The plain jackknife counts the second term twice. At mean 0 there is no other, and the error stays on the safe side.
+    """
+    random, n, repeats = np.random.default_rng(1), 40, 600
+    samples = random.normal(mean, size=(repeats, n))
+    found = [jackknife(grouped(sample, lambda kept: float(kept.mean()) ** 2)) for sample in samples]
+    quadratic = 2 / n**2 * GROUPS / (GROUPS - 1)
+    exact = 4 * mean**2 / n + quadratic
+    assert np.mean([each.value for each in found]) == pytest.approx(mean**2 + 1 / n, abs=3 * np.sqrt(exact / repeats))
+    assert np.mean([each.estimate for each in found]) == pytest.approx(mean**2, abs=3 * np.sqrt(exact / repeats))
+    plain = np.mean([19 / 20 * np.square(each.replicates - each.replicates.mean()).sum() for each in found])
+    assert plain == pytest.approx(exact + quadratic, rel=0.1)
+    corrected = np.mean([each.error**2 for each in found])
+    if mean:
+        assert corrected == pytest.approx(exact, rel=0.05)
+    else:
+        assert exact < corrected < plain
+
+
+def test_of_a_constant() -> None:
+    assert jackknife(lambda left_out: 3.0).interval == pytest.approx((3.0, 3.0))
+
+
+def covered(sampler: Sampler, pair: Pair, truth: float, n: int, repeats: int, *, paired: bool) -> int:
+    intervals = [sampler(pair, n, seed, paired=paired).interval for seed in range(repeats)]
+    return sum(low <= truth <= high for low, high in intervals)
+
+
+def assert_between(hits: int, repeats: int) -> None:
+    """The coverage is compatible with 93 to 97 %: no rejection at 1 % of either bound."""
+    assert binomtest(hits, repeats, 0.93, alternative="less").pvalue > 0.01
+    assert binomtest(hits, repeats, 0.97, alternative="greater").pvalue > 0.01
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("law", ["gaussian", "rectified"])
+def test_coverage_of_the_frechet_distance(law: str, paired: bool) -> None:
+    pair = Pair(law, 16, strength=0.35, shift=0.1)
+    assert_between(covered(frechet_jackknife, pair, pair.frechet, 320, 150, paired=paired), 150)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_coverage_of_the_kernel_distance(paired: bool) -> None:
+    pair = Pair("rectified", 16, strength=0.35, shift=0.1)
+    assert_between(covered(kernel_jackknife, pair, pair.kernel, 500, 150, paired=paired), 150)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("law", list(CUMULANTS))
+@pytest.mark.parametrize(
+    ("sampler", "dimensions", "n"),
+    [(frechet_jackknife, 16, 320), (frechet_jackknife, 64, 1000), (kernel_jackknife, 16, 500)],
+)
+def test_coverage_at_length(sampler: Sampler, dimensions: int, n: int, law: str, paired: bool) -> None:
+    pair = Pair(law, dimensions, strength=0.35, shift=0.1)
+    truth = pair.frechet if sampler is frechet_jackknife else pair.kernel
+    assert_between(covered(sampler, pair, truth, n, 1000, paired=paired), 1000)
