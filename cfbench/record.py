@@ -43,7 +43,8 @@ class Score(_Model):
     """One number: its interval, how many queries it is over, which network made it.
 
     ``value`` is None where the metric cannot be computed; ``reason`` then says why. ``floor`` is what two sets of
-    real images of that size score.
+    real images of that size score. ``replicates`` are delete-group jackknife values, of the same groups of queries in
+    every run; ``corrected`` is the bias-corrected value.
     """
 
     value: float | None
@@ -52,6 +53,8 @@ class Score(_Model):
     version: int
     network: str | None = None
     floor: float | None = None
+    replicates: tuple[float, ...] | None = None
+    corrected: float | None = None
     reason: str | None = None
 
 
