@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cfbench.classifier import Classifier
+    from cfbench.comparison import Group, compare, group_runs
     from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
     from cfbench.errors import CfbenchError
     from cfbench.harness import evaluate, rescore
@@ -22,6 +23,7 @@ _HOMES = {
     "CfbenchError": "errors",
     "Classifier": "classifier",
     "Dataset": "dataset",
+    "Group": "comparison",
     "Images": "dataset",
     "Method": "method",
     "MethodView": "view",
@@ -32,7 +34,9 @@ _HOMES = {
     "RawData": "dataset",
     "Record": "record",
     "Task": "task",
+    "compare": "comparison",
     "evaluate": "harness",
+    "group_runs": "comparison",
     "load_dataset": "registry",
     "rescore": "harness",
 }
@@ -41,6 +45,7 @@ __all__ = [
     "CfbenchError",
     "Classifier",
     "Dataset",
+    "Group",
     "Images",
     "Method",
     "MethodView",
@@ -51,7 +56,9 @@ __all__ = [
     "RawData",
     "Record",
     "Task",
+    "compare",
     "evaluate",
+    "group_runs",
     "load_dataset",
     "rescore",
 ]

@@ -1,12 +1,46 @@
-"""Intervals against published values, closed forms and simulation."""
+"""Intervals and tests against published values, closed forms, scipy and statsmodels, and simulation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from interval_coverage import (
+    EFFECTS,
+    MEANS,
+    crossed_coverage,
+    crossed_rejections,
+    crossed_table,
+    mean_coverage,
+    paired_mean_coverage,
+    paired_rate_coverage,
+    sign_flip_rejections,
+    wilson_coverage,
+)
+from scipy.stats import binom, binomtest, friedmanchisquare, norm, permutation_test, t, ttest_ind, ttest_rel
+from statsmodels.stats.anova import AnovaRM
 
-from cfbench.stats import bootstrap_mean, jackknife_interval, wilson
+from cfbench.stats import (
+    Pair,
+    average_ranks,
+    bootstrap_mean,
+    crossed_difference,
+    friedman,
+    jackknife_interval,
+    mcnemar,
+    mean_interval,
+    paired_differences,
+    paired_rate_difference,
+    sign_flip,
+    wilson,
+)
+
+LOW, HIGH = 0.93, 0.97
+
+
+def assert_covers(share: float, runs: int, *, low: float = LOW, high: float = HIGH) -> None:
+    """The count of covering intervals is one that a coverage between ``low`` and ``high`` gives (both tails .001)."""
+    count = round(share * runs)
+    assert binom.ppf(0.001, runs, low) <= count <= binom.ppf(0.999, runs, high), share
 
 
 @pytest.mark.parametrize(
@@ -15,6 +49,13 @@ from cfbench.stats import bootstrap_mean, jackknife_interval, wilson
 )
 def test_wilson_agrees_with_newcombe_1998(successes: int, n: int, low: float, high: float) -> None:
     assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("n", [20, 100, 300])
+def test_wilson_covers_on_average_over_rates(n: int) -> None:
+    coverage = wilson_coverage(n, np.linspace(0.0005, 0.9995, 1000))
+    assert 0.945 <= coverage.mean() <= 0.96
+    assert coverage.min() > 0.82
 
 
 def test_bootstrap_of_a_normal_mean_is_the_normal_interval() -> None:
@@ -28,6 +69,208 @@ def test_bootstrap_of_a_normal_mean_is_the_normal_interval() -> None:
 def test_bootstrap_without_spread_or_without_data() -> None:
     assert bootstrap_mean(np.full(10, 0.25)) == (0.25, 0.25)
     assert bootstrap_mean(np.array([1.0])) is None
+
+
+def test_bootstrap_of_few_distinct_values_stays_within_them() -> None:
+    values = np.zeros(50)
+    values[0] = 1.0
+    low, high = bootstrap_mean(values) or (np.nan, np.nan)
+    assert 0 <= low < values.mean() < high <= 1
+
+
+def test_bootstrap_moves_and_scales_with_the_values() -> None:
+    values = np.random.default_rng(3).exponential(size=200)
+    low, high = bootstrap_mean(values) or (np.nan, np.nan)
+    assert bootstrap_mean(1e6 + 10 * values) == pytest.approx((1e6 + 10 * low, 1e6 + 10 * high), rel=1e-12)
+
+
+def test_bootstrap_of_more_values_than_a_block_holds() -> None:
+    values = np.random.default_rng(4).normal(size=30_000)
+    half = 1.959964 * values.std() / np.sqrt(len(values))
+    assert bootstrap_mean(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_bootstrap_covers(name: str) -> None:
+    assert_covers(mean_coverage(name, 100, 500), 500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [100, 300, 1000])
+@pytest.mark.parametrize("name", MEANS)
+def test_bootstrap_covers_in_full(name: str, n: int) -> None:
+    assert_covers(mean_coverage(name, n, 4000), 4000)
+
+
+def test_crossed_difference_without_seeds_is_the_paired_t_test() -> None:
+    a, b = np.random.default_rng(5).normal([[0.3], [0.0]], 1.0, size=(2, 40))
+    expected = ttest_rel(a, b)
+    found = crossed_difference(a[None], b[None])
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_crossed_difference_where_only_seeds_vary_is_welchs_t_test() -> None:
+    random = np.random.default_rng(6)
+    a, b = np.repeat(random.normal(size=(3, 1)), 50, axis=1), np.repeat(random.normal(1, 3, size=(4, 1)), 50, axis=1)
+    expected = ttest_ind(a[:, 0], b[:, 0], equal_var=False)
+    found = crossed_difference(a, b)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_crossed_interval_from_the_mean_squares_of_statsmodels() -> None:
+    import pandas as pd
+
+    seeds, queries = 6, 30
+    table = crossed_table(np.random.default_rng(7), seeds, queries, "queries and interaction", 0.4)
+    long = pd.DataFrame(
+        {"y": table.ravel(), "seed": np.repeat(np.arange(seeds), queries), "q": np.tile(np.arange(queries), seeds)}
+    )
+    ratios = [
+        float(AnovaRM(long, "y", subject, within=[factor]).fit().anova_table["F Value"].iloc[0])
+        for subject, factor in (("q", "seed"), ("seed", "q"))
+    ]
+    total = np.square(table - table.mean()).sum()
+    degrees = (seeds - 1, queries - 1, (seeds - 1) * (queries - 1))
+    error = total / (ratios[0] * degrees[0] + ratios[1] * degrees[1] + degrees[2])
+    squares = (ratios[0] * error, ratios[1] * error, error)
+    combined = squares[0] + squares[1] - squares[2]
+    freedom = combined**2 / sum(square**2 / df for square, df in zip(squares, degrees, strict=True))
+    margins = [
+        t.ppf(0.975, df) * np.sqrt(square / table.size) for square, df in ((combined, freedom), (squares[0], seeds - 1))
+    ]
+    expected = (table.mean() - max(margins), table.mean() + max(margins))
+    assert mean_interval(table) == pytest.approx(expected)
+
+
+def test_mean_interval_of_one_seed_is_the_bootstrap() -> None:
+    values = np.random.default_rng(8).exponential(size=(1, 60))
+    assert mean_interval(values) == bootstrap_mean(values[0])
+    assert mean_interval(values[:, :1]) is None
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["mean", "difference"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("kind", EFFECTS)
+def test_crossed_interval_of_three_seeds_covers(kind: str, share: float, two: bool) -> None:
+    assert_covers(crossed_coverage(3, kind, share, 500, two=two), 500, high=0.99)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("two", [False, True], ids=["mean", "difference"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("kind", EFFECTS)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_crossed_interval_covers_in_full(seeds: int, kind: str, share: float, two: bool) -> None:
+    assert_covers(crossed_coverage(seeds, kind, share, 5000, two=two), 5000, high=0.995)
+
+
+def test_crossed_test_keeps_its_level_where_the_sign_flip_does_not() -> None:
+    crossed, flipped = crossed_rejections(3, "queries", 0.5, 500)
+    assert crossed <= binom.ppf(0.999, 500, 0.07) / 500
+    assert flipped > 0.1
+
+
+def test_paired_rates_agree_with_bonett_and_prices_software() -> None:
+    """Example of ``ci.prop.ps`` in the R package statpsych (D. G. Bonett), cells 12, 4, 26, 6."""
+    a = np.repeat([0.0, 0.0, 1.0, 1.0], [12, 4, 26, 6])
+    b = np.repeat([0.0, 1.0, 0.0, 1.0], [12, 4, 26, 6])
+    assert paired_rate_difference(a, b) == pytest.approx((0.2548067, 0.6251933), abs=5e-8)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.3), (0.1, 0.02)])
+def test_paired_rates_cover(first: float, second: float) -> None:
+    assert_covers(paired_rate_coverage(300, first, second, 1000), 1000)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_paired_means_cover(name: str) -> None:
+    assert_covers(paired_mean_coverage(name, 300, 500), 500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [300, 1000])
+@pytest.mark.parametrize("name", MEANS)
+def test_paired_means_cover_in_full(name: str, n: int) -> None:
+    assert_covers(paired_mean_coverage(name, n, 4000), 4000)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_sign_flip_keeps_its_level(name: str) -> None:
+    assert sign_flip_rejections(name, 100, 400) <= binom.ppf(0.999, 400, 0.05) / 400
+
+
+def test_sign_flip_against_every_flip_by_scipy() -> None:
+    columns = np.random.default_rng(9).normal(0.25, 1.0, size=(12, 5))
+    columns[:, 4] = np.round(columns[:, 4] * 3) / 3
+    found = sign_flip(columns, resamples=200_000)
+    for column, p in zip(columns.T, found, strict=True):
+        exact = permutation_test(
+            (column,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert p == pytest.approx(exact, abs=4 * np.sqrt(exact / 100_000) + 1e-5)
+
+
+def test_sign_flip_ignores_rows_of_zeros_and_finds_nothing_in_nothing() -> None:
+    column = np.random.default_rng(10).normal(0.5, 1.0, size=(10, 1))
+    padded = np.vstack([column, np.zeros((6, 1))])
+    assert sign_flip(padded, resamples=100_000) == pytest.approx(sign_flip(column, resamples=100_000), abs=5e-3)
+    assert sign_flip(np.zeros((10, 1))) == [1.0]
+
+
+def test_mcnemar_is_the_exact_binomial_test_of_discordant_pairs() -> None:
+    a, b = np.repeat([1.0, 0.0, 1.0, 0.0], [9, 2, 30, 20]), np.repeat([0.0, 1.0, 1.0, 0.0], [9, 2, 30, 20])
+    assert mcnemar(a, b) == pytest.approx(binomtest(9, 11).pvalue)
+    assert mcnemar(a, a) == 1
+
+
+def test_holm_on_demsars_example() -> None:
+    """Demsar 2006, section 3.2.2: z = 2.416, 2.342, .512 give p = .016, .019, .607; Holm rejects the first two."""
+    ps = 2 * norm.sf([2.416, 2.342, 0.512])
+    assert ps == pytest.approx([0.016, 0.019, 0.607], abs=2e-3)
+    family = []
+    for p in ps:
+        difference = np.array([-1.0, 1.0]) * np.sqrt(29) + np.zeros((15, 1))
+        difference = difference.ravel() / difference.std(ddof=1)
+        shift = t.isf(p / 2, 29) / np.sqrt(30)
+        family.append(Pair((difference + shift)[None], np.zeros((1, 30)), groups=True))
+    found = paired_differences(family)
+    assert [each.p for each in found] == pytest.approx(ps)
+    assert [each.corrected for each in found] == pytest.approx([3 * ps[0], 3 * ps[0], ps[2]])
+    assert [each.corrected < 0.05 for each in found] == [True, True, False]
+
+
+def test_each_kind_of_pair_gets_its_test() -> None:
+    random = np.random.default_rng(11)
+    real, rate, three = random.normal(size=(2, 1, 30)), random.random((2, 1, 30)).round(), random.normal(size=(3, 30))
+    family = [Pair(*real), Pair(*rate), Pair(three, real[0]), Pair(np.repeat(real[0], 3, axis=0), real[1])]
+    found = paired_differences(family)
+    assert [each.test for each in found] == ["sign flip", "McNemar", "crossed t", "sign flip"]
+    assert found[0].interval == found[3].interval == bootstrap_mean(real[0, 0] - real[1, 0])
+    assert found[1].p == mcnemar(rate[0, 0], rate[1, 0])
+    assert paired_differences([]) == []
+
+
+def test_a_large_family_can_still_show_a_difference() -> None:
+    random = np.random.default_rng(12)
+    clear = Pair(random.normal(3.0, 1.0, size=(1, 40)), np.zeros((1, 40)))
+    nothing = [Pair(random.normal(size=(1, 40)), random.normal(size=(1, 40))) for _ in range(299)]
+    assert paired_differences([clear, *nothing])[0].corrected <= 0.0101
+
+
+def test_friedman_and_nemenyi_on_demsars_ranks() -> None:
+    found = friedman(np.array([3.143, 2.000, 2.893, 1.964]), 14)
+    assert (found.chi2, found.f, found.critical_difference) == pytest.approx((9.28, 3.69, 1.25), abs=5e-3)
+    assert found.p == pytest.approx(0.0195, abs=5e-4)
+
+
+def test_friedman_agrees_with_scipy_without_ties() -> None:
+    scores = np.random.default_rng(13).normal(size=(20, 5)) + np.arange(5) / 2
+    ranks = average_ranks(scores, higher_is_better=True)
+    assert ranks.argmin() == 4
+    assert friedman(ranks, 20).chi2 == pytest.approx(friedmanchisquare(*scores.T).statistic)
+    assert average_ranks(scores, higher_is_better=False) == pytest.approx(6 - ranks)
 
 
 def test_jackknife_of_a_mean_is_the_students_interval_over_groups() -> None:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cfbench.cli.compare import compare
 from cfbench.cli.doctor import doctor
 from cfbench.cli.evaluate import evaluate
 from cfbench.cli.explain import explain
@@ -26,6 +27,7 @@ app.command()(prepare)
 app.command()(evaluate)
 app.command()(explain)
 app.command()(score)
+app.command()(compare)
 app.command()(doctor)
 
 
