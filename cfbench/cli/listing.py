@@ -58,7 +58,7 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
         }
         following = f"cfbench evaluate --method {found.name}"  # type: ignore[attr-defined]
     elif kind is Kind.metrics:
-        facts = {name: getattr(found, name) for name in ("family", "version", "unit")}  # type: ignore[attr-defined]
+        facts = {name: getattr(found, name) for name in ("family", "version", "unit")}
         facts |= {"better": found.direction, "bounds": "{} to {}".format(*found.bounds)}  # type: ignore[attr-defined]
         facts |= {"fewest queries": found.minimum, "needs": ", ".join(found.needs) or "the images alone"}  # type: ignore[attr-defined]
         facts |= {"scored on": " and ".join(found.subsets), "citation": found.citation}  # type: ignore[attr-defined]
