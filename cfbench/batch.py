@@ -104,7 +104,7 @@ class Batch:
         return self._features[space.name, which]
 
     def rebuilt(self, by: Literal["all", "source", "target"]) -> Tensor:
-        """Counterfactuals after the autoencoder of all classes, or of each one's source or target class."""
+        """Counterfactuals after the autoencoder of all classes, or of each one's source or target class, float64."""
         if by not in self._rebuilt:
             self._rebuilt[by] = self._rebuild(by)
         return self._rebuilt[by]
@@ -113,12 +113,12 @@ class Batch:
         judges = self.judges
         if by == "all":
             whole: Tensor = judges.network(judges.autoencoder(None))(self.counterfactuals)
-            return whole
+            return whole.double()
         classes = self.sources if by == "source" else self.targets
-        made = torch.empty_like(self.counterfactuals)
+        made = torch.empty_like(self.counterfactuals, dtype=torch.float64)
         for label in classes.unique().tolist():
             chosen = classes == label
-            made[chosen] = judges.network(judges.autoencoder(label))(self.counterfactuals[chosen])
+            made[chosen] = judges.network(judges.autoencoder(label))(self.counterfactuals[chosen]).double()
         return made
 
     def curves(self, step: int) -> Tensor:

@@ -14,9 +14,8 @@ import pandas as pd
 
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMismatch, UnknownName
 from cfbench.files import content_hash
-from cfbench.harness import TABLE
 from cfbench.metrics.base import FAMILIES, Metric
-from cfbench.record import Record, Score
+from cfbench.record import TABLE, Record, Score
 from cfbench.registry import METRICS
 from cfbench.stats import LEVEL, Floats, Pair, paired_differences
 

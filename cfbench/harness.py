@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,18 +14,16 @@ import torch
 from cfbench import provenance
 from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed, RunMismatch
 from cfbench.files import write_atomic
-from cfbench.judges import Judges, verify
+from cfbench.judges import REQUIRED, Judges, verify
 from cfbench.keys import run_key, run_path
 from cfbench.method import Method, Outcome
 from cfbench.pieces import pieces_of
-from cfbench.record import Card, Cost, Provenance, Queries, Record, Reported, Score
+from cfbench.record import TABLE, Card, Cost, Provenance, Queries, Record, Reported, Score
 from cfbench.scoring import Scored, logged_columns, score
 from cfbench.seeds import derive_seed
 from cfbench.store import RunFolder, Session, Shard, contiguous
 from cfbench.task import Task
 from cfbench.view import MethodView
-
-TABLE = "queries.parquet"
 
 
 @dataclass(frozen=True)
@@ -288,19 +285,11 @@ def _cost(folder: RunFolder) -> Cost:
 
 
 def _provenance(task: Task, scored: Scored) -> Provenance:
-    commit, dirty = provenance.git_state()
     dataset = task.dataset
-    judges = [name for role in ("classifier", "oracle", "extractor") for name in dataset.names(role)]
+    judges = [name for role in REQUIRED for name in dataset.names(role)]
     entries = {name: dataset.entry(name) for name in judges}
-    return Provenance(
-        cfbench=provenance.version(),
-        commit=commit,
-        dirty=dirty,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        platform=platform.platform(),
-        threads=torch.get_num_threads(),
-        device_name=provenance.device_name(str(task.device)),
+    return provenance.provenance(
+        task.device,
         networks={name: entry.sha256 for name, entry in entries.items()},
         accuracies={name: entry.quality["accuracy"] for name, entry in entries.items() if "accuracy" in entry.quality},
         images=scored.images_hash,

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cfbench.record import Provenance
+
 if TYPE_CHECKING:
     import torch
 
@@ -61,3 +63,25 @@ def device_name(device: str) -> str:
 
         return str(torch.cuda.get_device_name(device))
     return platform.processor() or platform.machine()
+
+
+def provenance(
+    device: torch.device, *, networks: dict[str, str], accuracies: dict[str, float], images: str
+) -> Provenance:
+    """Which code and machine this is, with the hashes of networks and images that made a record."""
+    import torch
+
+    commit, dirty = git_state()
+    return Provenance(
+        cfbench=version(),
+        commit=commit,
+        dirty=dirty,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=platform.platform(),
+        threads=torch.get_num_threads(),
+        device_name=device_name(str(device)),
+        networks=networks,
+        accuracies=accuracies,
+        images=images,
+    )

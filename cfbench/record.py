@@ -13,6 +13,8 @@ from cfbench.files import content_hash, write_text
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE = "run.json"
+TABLE = "queries.parquet"
+"""The query table beside the record: a row a query."""
 
 
 class _Model(BaseModel):
@@ -122,7 +124,7 @@ class Record(_Model):
     status: Literal["complete", "partial", "failed"]
     queries: Queries
     scores: dict[str, dict[str, Score]] = Field(description="metric name, then subset: all, flipped")
-    cost: Cost
+    cost: Cost | None = Field(description="None where the images were made elsewhere")
     provenance: Provenance
     reported: dict[str, Reported] = {}
 

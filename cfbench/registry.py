@@ -104,7 +104,7 @@ class Registry:
         """
         path, separator, attribute = name.rpartition(":")
         if separator and path.endswith(".py"):
-            found: object = getattr(self._import_file(Path(path)), attribute, None)
+            found: object = getattr(import_file(Path(path)), attribute, None)
         elif name in self.builtin:
             found = self.builtin[name].load()
         elif name in self.installed:
@@ -121,21 +121,27 @@ class Registry:
             raise InvalidParameter(f"{name} is not complete: give it a name and its abstract methods")
         return found
 
-    def _import_file(self, path: Path) -> ModuleType:
-        if not path.is_file():
-            raise MissingResource(f"{path} is missing; give path/to/file.py:Class")
-        name = f"cfbench_user_{path.stem}_{sha256_bytes(str(path.resolve()).encode())[:8]}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise InvalidParameter(f"{path} is not a Python file; give path/to/file.py:Class")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[name]
-            raise InvalidParameter(f"{path} does not import: {type(error).__name__}: {error}") from error
-        return module
+
+def import_file(path: Path, form: str = "path/to/file.py:Class") -> ModuleType:
+    """Import a Python file of the user.
+
+    Raises:
+        MissingResource: it is not there. InvalidParameter: it does not import.
+    """
+    if not path.is_file():
+        raise MissingResource(f"{path} is missing; give {form}")
+    name = f"cfbench_user_{path.stem}_{sha256_bytes(str(path.resolve()).encode())[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InvalidParameter(f"{path} is not a Python file; give {form}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InvalidParameter(f"{path} does not import: {type(error).__name__}: {error}") from error
+    return module
 
 
 METHODS = Registry("method", "cfbench.methods", "cfbench.method:Method")

@@ -95,7 +95,7 @@ def evaluate(
 def _report_failures(folder: Path) -> None:
     import pandas as pd
 
-    from cfbench.harness import TABLE
+    from cfbench.record import TABLE
 
     errors = pd.read_parquet(folder / TABLE, columns=["query_id", "error"])
     errors = errors[errors["error"] != ""]

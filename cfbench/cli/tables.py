@@ -56,6 +56,8 @@ def print_record(console: Console, record: Record) -> None:
 def _summary(record: Record) -> str:
     queries, cost = record.queries, record.cost
     failed = f", {queries.failed} failed" if queries.failed else ""
+    if cost is None:
+        return f"{record.status}: {queries.done} images made elsewhere{failed}"
     done = max(queries.done, 1)
     peak = "?" if cost.peak_mb is None else f"{cost.peak_mb:.0f}"
     return (
