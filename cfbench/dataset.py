@@ -46,13 +46,21 @@ class RawData:
     test: Images
 
 
-class Recipe(Protocol):
-    """How a network is trained and how its quality is measured."""
+Networks = Callable[[str], nn.Module]
+"""Gives a frozen network of the same data set by its name."""
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+
+class Recipe(Protocol):
+    """How a network is trained and how its quality is measured.
+
+    ``networks`` gives other frozen networks of the data set, such as the classifier that a copy is distilled from;
+    asking for one that is not built raises ``MissingResource``, so list networks after those that they need.
+    """
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
         """Train ``network`` in place on 8-bit images, the same from the same seed."""
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         """Named quality figures on held-out images."""
 
 

@@ -36,16 +36,31 @@ def _entry(folder: Path, file: str) -> FileEntry:
     return FileEntry(file=file, bytes=path.stat().st_size, sha256=sha256_file(path))
 
 
+def frozen_network(dataset: Dataset, name: str, folder: Path) -> nn.Module:
+    """A frozen network as built in ``folder``, or else the one that ``dataset`` has.
+
+    Raises:
+        MissingResource: neither has it; says which command builds it.
+    """
+    own = type(dataset)(folder)
+    if (folder / "manifest.json").is_file() and name in own.manifest.networks:
+        return own.network(name)
+    return dataset.network(name)
+
+
 def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progress: Progress) -> NetworkEntry:
     """Train one network by its recipe and write its weights and manifest entry into ``folder``."""
     from safetensors.torch import save_file
 
     spec = dataset.networks[name]
+    networks = partial(frozen_network, dataset, folder=folder)
     started = time.monotonic()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         network = spec.build()
-        spec.recipe.fit(network, raw.train, seed=spec.seed, progress=progress)
+        spec.recipe.fit(network, raw.train, seed=spec.seed, networks=networks, progress=progress)
+    seconds = time.monotonic() - started
+    quality = spec.recipe.quality(network, raw.test, networks=networks)
     file = f"networks/{name}.safetensors"
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     write_atomic(folder / file, partial(save_file, state))
@@ -57,8 +72,8 @@ def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progr
         command=f"cfbench prepare {dataset.name} --train --only {name}",
         seed=spec.seed,
         threads=torch.get_num_threads(),
-        seconds=round(time.monotonic() - started, 1),
-        quality={key: round(value, 6) for key, value in spec.recipe.quality(network, raw.test).items()},
+        seconds=round(seconds, 1),
+        quality={key: round(value, 6) for key, value in quality.items()},
     )
     manifest = _open_manifest(dataset, folder)
     manifest.networks[name] = entry

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images, Progress
+from cfbench.dataset import Images, Networks, Progress
 from cfbench.images import dequantise
 
 
@@ -34,6 +34,16 @@ def shift_and_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.G
         mirrored = torch.rand(count, generator=generator) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return images.contiguous()
+
+
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """Class that ``network`` gives each 8-bit image ``[N, C, H, W]``, ``[N]`` int64."""
+    with torch.inference_mode():
+        return torch.cat([network(dequantise(part)).argmax(dim=1) for part in images.split(500)])
+
+
+def _share(hits: Tensor) -> float:
+    return int(hits.sum()) / len(hits)
 
 
 def fit(
@@ -81,7 +91,7 @@ class ClassifierRecipe:
     rate: float = 3e-3
     decay: float = 0.02
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
         generator = torch.Generator().manual_seed(seed)
 
         def objective(images: Tensor, labels: Tensor) -> Tensor:
@@ -100,13 +110,56 @@ class ClassifierRecipe:
             progress=progress,
         )
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
-        with torch.inference_mode():
-            right = sum(
-                int((network(dequantise(images)).argmax(1) == labels).sum())
-                for images, labels in zip(data.images.split(500), data.labels.split(500), strict=True)
-            )
-        return {"accuracy": right / len(data)}
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        return {"accuracy": _share(predict(network, data.images) == data.labels)}
+
+
+@dataclass(frozen=True)
+class DistilRecipe:
+    """Copy a frozen classifier from its soft answers on augmented images (Hinton et al., arXiv 1503.02531).
+
+    Minimises T^2 KL(teacher || copy) of the class probabilities at temperature T; labels are not used. Quality is the
+    share of test images where both give the same class, and the accuracy.
+    """
+
+    epochs: int
+    shift: int
+    flip: bool
+    teacher: str = "classifier"
+    temperature: float = 2.0
+    batch: int = 128
+    rate: float = 3e-3
+    decay: float = 0.02
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        teacher = networks(self.teacher)
+
+        def objective(images: Tensor, labels: Tensor) -> Tensor:
+            augmented = shift_and_flip(images, shift=self.shift, flip=self.flip, generator=generator)
+            with torch.no_grad():
+                wanted = F.log_softmax(teacher(augmented) / self.temperature, dim=1)
+            given = F.log_softmax(network(augmented) / self.temperature, dim=1)
+            return self.temperature**2 * F.kl_div(given, wanted, reduction="batchmean", log_target=True)
+
+        fit(
+            network,
+            data,
+            objective,
+            epochs=self.epochs,
+            batch=self.batch,
+            rate=self.rate,
+            decay=self.decay,
+            generator=generator,
+            progress=progress,
+        )
+
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        copied = predict(network, data.images)
+        return {
+            "agreement": _share(copied == predict(networks(self.teacher), data.images)),
+            "accuracy": _share(copied == data.labels),
+        }
 
 
 @dataclass(frozen=True)
@@ -124,7 +177,7 @@ class AutoencoderRecipe:
         chosen = data.labels == self.only_class
         return Images(data.images[chosen], data.labels[chosen])
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             return F.mse_loss(network(images), images)
 
@@ -140,7 +193,7 @@ class AutoencoderRecipe:
             progress=progress,
         )
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         images = self._select(data).images
         with torch.inference_mode():
             errors = [
