@@ -56,3 +56,12 @@ def jackknife_interval(value: float, leave_out: Callable[[int], float], groups: 
     error = float(np.sqrt((groups - 1) / groups * np.square(estimates - estimates.mean()).sum()))
     margin = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
     return value - margin, value + margin
+
+
+def roc_auc(scores: Floats, positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    from scipy.stats import rankdata
+
+    count = int(positive.sum())
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - count * (count + 1) / 2) / (count * (len(positive) - count))

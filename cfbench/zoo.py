@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,15 +20,15 @@ class Zoo:
 
     Attributes:
         channels, classes: of the images. mean, std: of each channel, for the built-in normalisation.
-        shift, flip: augmentation: pixels to move by at most, whether to mirror.
+        training: fields of the recipes, such as ``shift`` and ``flip``. weighing: those of trained classifiers alone.
     """
 
     channels: int
     classes: int
     mean: Sequence[float]
     std: Sequence[float]
-    shift: int
-    flip: bool
+    training: Mapping[str, Any]
+    weighing: Mapping[str, Any] = field(default_factory=dict)
 
     def _build(self, architecture: Callable[..., nn.Module], sizes: dict[str, Any]) -> Callable[[], nn.Module]:
         shared = {"channels": self.channels, "classes": self.classes, "mean": self.mean, "std": self.std}
@@ -42,17 +42,19 @@ class Zoo:
         *,
         epochs: int,
         seed: int,
+        recipe: Mapping[str, Any] | None = None,
         **sizes: Any,
     ) -> NetworkSpec:
-        """A network trained to classify; ``sizes`` go to its constructor."""
-        recipe = ClassifierRecipe(epochs=epochs, shift=self.shift, flip=self.flip)
-        return NetworkSpec(role, description, self._build(architecture, sizes), recipe, seed)
+        """A network trained to classify; ``recipe`` has fields of its recipe alone, ``sizes`` go to its constructor."""
+        fields = {**self.training, **self.weighing, **(recipe or {})}
+        build = self._build(architecture, sizes)
+        return NetworkSpec(role, description, build, ClassifierRecipe(epochs=epochs, **fields), seed)
 
     def distilled(
         self, description: str, architecture: Callable[..., nn.Module], *, epochs: int, seed: int, **sizes: Any
     ) -> NetworkSpec:
         """A copy of the classifier, distilled from its answers."""
-        recipe = DistilRecipe(epochs=epochs, shift=self.shift, flip=self.flip)
+        recipe = DistilRecipe(epochs=epochs, **self.training)
         return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
 
     def autoencoders(self, *, epochs: int, class_epochs: int, seed: int, width: int = 16) -> dict[str, NetworkSpec]:

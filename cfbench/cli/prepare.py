@@ -49,6 +49,8 @@ def prepare(
     if train or splits:
         _rebuild(console, dataset, only or list(dataset.networks), train=train, splits=splits, data=data, out=out)
     else:
+        for line in dataset.install(data):
+            console.print(line, soft_wrap=True)
         _verify(console, dataset)
     console.print(f"next: cfbench evaluate --method NAME --task {dataset.name}")
 

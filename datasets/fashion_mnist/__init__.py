@@ -19,7 +19,7 @@ FILES = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
-_ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), shift=1, flip=True)
+_ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), training={"shift": 1, "flip": True})
 
 
 class FashionMNIST(Dataset):
@@ -39,7 +39,7 @@ class FashionMNIST(Dataset):
             "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=12, seed=1
         ),
         "distilled": _ZOO.distilled(
-            "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=4, seed=2
+            "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=2, seed=2
         ),
         "oracle-1": _ZOO.trained("oracle", "ResNet 16-32-64", ResNet, widths=(16, 32, 64), epochs=12, seed=11),
         "oracle-2": _ZOO.trained(
