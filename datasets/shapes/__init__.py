@@ -14,7 +14,7 @@ from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.zoo import Zoo
 
 SEED = 32
-TRAIN, TEST = 12000, 4000
+TRAIN, TEST = 6000, 4000
 ZOO = Zoo(channels=3, classes=len(SHAPES), mean=(0.37, 0.38, 0.37), std=(0.16, 0.17, 0.17), training={})
 
 
@@ -30,7 +30,7 @@ def draw(renderer: Renderer) -> RawData:
 def judges() -> dict[str, NetworkSpec]:
     """Oracles, extractor and autoencoders of images of shapes."""
     return {
-        "oracle-1": ZOO.trained("oracle", "ResNet 12-24-48", ResNet, widths=(12, 24, 48), epochs=3, seed=11),
+        "oracle-1": ZOO.trained("oracle", "ResNet 12-24-48", ResNet, widths=(12, 24, 48), epochs=4, seed=11),
         "oracle-2": ZOO.trained(
             "oracle",
             "ConvMixer 32, depth 3, patch 2, kernel 5",
@@ -39,11 +39,11 @@ def judges() -> dict[str, NetworkSpec]:
             depth=3,
             patch=2,
             kernel=5,
-            epochs=4,
+            epochs=6,
             seed=12,
         ),
         "oracle-3": ZOO.trained(
-            "oracle", "DenseNet 16, growth 12-16", DenseNet, stem=16, growths=(12, 16), layers=3, epochs=3, seed=13
+            "oracle", "DenseNet 16, growth 12-16", DenseNet, stem=16, growths=(12, 16), layers=3, epochs=4, seed=13
         ),
         "extractor": ZOO.trained(
             "extractor",
@@ -52,10 +52,10 @@ def judges() -> dict[str, NetworkSpec]:
             widths=(16, 24, 32),
             expansion=2,
             features=64,
-            epochs=3,
+            epochs=4,
             seed=21,
         ),
-        **ZOO.autoencoders(epochs=3, class_epochs=6, seed=30),
+        **ZOO.autoencoders(epochs=6, class_epochs=12, seed=30),
     }
 
 
@@ -74,10 +74,10 @@ class Shapes(Dataset):
     truth = Renderer()
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=3, seed=1
+            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=4, seed=1
         ),
         "distilled": ZOO.distilled(
-            "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=3, seed=2
+            "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=4, seed=2
         ),
         **judges(),
     }

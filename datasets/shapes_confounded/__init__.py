@@ -76,7 +76,7 @@ def _networks(strength: float) -> dict[str, NetworkSpec]:
     recipe = ConfoundedRecipe(strength, ClassifierRecipe(epochs=6))
     return {
         "classifier": NetworkSpec(usual.role, usual.description, usual.build, recipe, usual.seed),
-        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=3, seed=2, **sizes),
+        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, **sizes),
         **judges(),
     }
 
