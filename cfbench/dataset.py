@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
-from cfbench.files import cache_dir, content_hash, read_verified
+from cfbench.files import cache_dir, content_hash, read_verified, sha256_file, write_atomic, write_text
 from cfbench.truth import Truth
 
 Progress = Callable[[float, str], None]
@@ -30,10 +30,14 @@ SPLITS = (*QUERY_SPLITS, "reference", "pool")
 
 @dataclass(frozen=True)
 class Images:
-    """8-bit images ``[N, C, H, W]`` (uint8) and their class labels ``[N]`` (int64)."""
+    """8-bit images ``[N, C, H, W]`` (uint8) and their class labels ``[N]`` (int64).
+
+    ``numbers`` ``[N]`` (int64) are the images' own numbers in the published set; without them, their positions.
+    """
 
     images: Tensor
     labels: Tensor
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -41,19 +45,42 @@ class Images:
 
 @dataclass(frozen=True)
 class RawData:
-    """A data set as published: its training and its test images."""
+    """A data set as published: its training and its test images.
+
+    Validation queries and reference images are set apart from the test images, unless they are given here. ``extra``
+    are training images of another set: networks learn from them too, the pool has none of them.
+    """
 
     train: Images
     test: Images
+    validation: Images | None = None
+    reference: Images | None = None
+    extra: Images | None = None
+
+    @property
+    def training(self) -> Images:
+        """What networks are trained on."""
+        if self.extra is None:
+            return self.train
+        parts = (self.train, self.extra)
+        return Images(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+
+
+Networks = Callable[[str], nn.Module]
+"""Gives a frozen network of the same data set by its name."""
 
 
 class Recipe(Protocol):
-    """How a network is trained and how its quality is measured."""
+    """How a network is trained and how its quality is measured.
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+    ``networks`` gives other frozen networks of the data set, such as the classifier that a copy is distilled from;
+    asking for one that is not built raises ``MissingResource``, so list networks after those that they need.
+    """
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
         """Train ``network`` in place on 8-bit images, the same from the same seed."""
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         """Named quality figures on held-out images."""
 
 
@@ -70,6 +97,8 @@ class NetworkSpec:
     build: Callable[[], nn.Module]
     recipe: Recipe
     seed: int
+    half: bool = False
+    """Whether weights are stored in 16 bits; quality is measured on what is stored."""
 
 
 class FileEntry(BaseModel):
@@ -79,6 +108,12 @@ class FileEntry(BaseModel):
     file: str
     bytes: int
     sha256: str
+
+
+def file_entry(folder: Path, file: str) -> FileEntry:
+    """The entry of an existing file below ``folder``."""
+    path = folder / file
+    return FileEntry(file=file, bytes=path.stat().st_size, sha256=sha256_file(path))
 
 
 class NetworkEntry(FileEntry):
@@ -102,6 +137,10 @@ class Manifest(BaseModel):
     splits: dict[str, FileEntry] = {}
     networks: dict[str, NetworkEntry] = {}
 
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into ``folder``."""
+        write_text(folder / "manifest.json", self.model_dump_json(indent=2) + "\n")
+
 
 class Dataset(ABC):
     """A data set in its folder: subclass it, declare the facts, implement :meth:`raw`.
@@ -121,11 +160,18 @@ class Dataset(ABC):
     split_sizes: ClassVar[Mapping[str, int]]
     networks: ClassVar[Mapping[str, NetworkSpec]]
     attributes: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes that networks of role ``attribute-oracle`` judge."""
     target_attributes: ClassVar[tuple[str, ...]] = ()
-    truth: Truth | None = None
+    """The attributes that define the classes."""
+    balanced: ClassVar[bool] = True
+    """Whether a split has equally many images of each class; if not, as equally many as there are."""
+    truth: ClassVar[Truth | None] = None
+    """The renderer of a synthetic data set, by which factors of images are read and set."""
+    subfolder: ClassVar[str] = ""
+    """Where the packaged files lie below the folder of the module, for modules that define several data sets."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or Path(inspect.getfile(type(self))).parent
+        self.folder = folder or Path(inspect.getfile(type(self))).parent / self.subfolder
 
     @abstractmethod
     def raw(self, root: Path | None) -> RawData:
@@ -201,14 +247,33 @@ class Dataset(ABC):
         return self.verify(self.manifest.splits[name])
 
     def table(self, split: str) -> pd.DataFrame:
-        """Rows of a split: ``image_id``, ``raw_index``, ``label``; query splits add ``source``, ``near``, ``any``."""
+        """Rows of a split: ``image_id``, ``raw_index``, ``label``; query splits add ``source``, ``near``, ``any``.
+
+        Data sets with a ``truth`` add its factors.
+        """
         return pd.read_csv(BytesIO(self._split_file(f"{split}.csv")))
 
     def split(self, split: str) -> Images:
         """8-bit images and labels of a split, in the order of :meth:`table`."""
-        data = self._split_file(f"{split}.npz")
-        images = np.load(BytesIO(data), allow_pickle=False)["images"]
-        return Images(torch.from_numpy(images), torch.from_numpy(self.table(split)["label"].to_numpy().copy()))
+        table = self.table(split)
+        return Images(self.split_images(split), torch.from_numpy(table["label"].to_numpy().copy()))
+
+    def split_images(self, split: str) -> Tensor:
+        """8-bit images of a split ``[N, C, H, W]``: here, those packaged in ``splits/<split>.npz``."""
+        return torch.from_numpy(np.load(BytesIO(self._split_file(f"{split}.npz")), allow_pickle=False)["images"])
+
+    def write_images(self, folder: Path, parts: Mapping[str, Tensor]) -> dict[str, FileEntry]:
+        """Write the images of each split below ``folder``, where :meth:`split_images` finds them; the files by name."""
+        entries = {}
+        for split, images in parts.items():
+            file = f"splits/{split}.npz"
+            write_atomic(folder / file, partial(np.savez_compressed, images=images.numpy()))
+            entries[f"{split}.npz"] = file_entry(folder, file)
+        return entries
+
+    def install(self, root: Path | None) -> list[str]:
+        """Take what may not be packaged from the user's folder; a line on each file. Here, nothing."""
+        return []
 
     def names(self, role: str) -> list[str]:
         """Names of the networks that play ``role``, sorted."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cfbench.errors import InvalidParameter
+from cfbench.stats import roc_auc
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,6 @@ def clever_hans(rates: Sequence[float], reliances: Sequence[float], confounded: 
     Raises:
         InvalidParameter: lengths differ, or there is no classifier of either kind.
     """
-    from scipy.stats import mannwhitneyu
-
     if not len(rates) == len(reliances) == len(confounded):
         raise InvalidParameter(
             f"got {len(rates)} rates, {len(reliances)} reliances and {len(confounded)} labels; give one a classifier"
@@ -43,8 +42,4 @@ def clever_hans(rates: Sequence[float], reliances: Sequence[float], confounded: 
     if chosen.all() or not chosen.any():
         raise InvalidParameter("clever_hans needs clean and confounded classifiers; all given are of one kind")
     found = np.asarray(rates, dtype=np.float64)
-    wins = mannwhitneyu(found[chosen], found[~chosen]).statistic
-    return Discovery(
-        error=float(np.abs(found - np.asarray(reliances)).mean()),
-        auroc=float(wins / (chosen.sum() * (~chosen).sum())),
-    )
+    return Discovery(error=float(np.abs(found - np.asarray(reliances)).mean()), auroc=roc_auc(found, chosen))

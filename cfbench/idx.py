@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cfbench.dataset import Images, RawData
 from cfbench.errors import CorruptFile, MissingResource
-from cfbench.files import sha256_bytes
+from cfbench.files import cache_dir, sha256_bytes
 
 
 def read_idx(folders: list[Path], name: str, *, sha256: str) -> NDArray[np.uint8]:
@@ -37,3 +40,39 @@ def read_idx(folders: list[Path], name: str, *, sha256: str) -> NDArray[np.uint8
         raise CorruptFile(f"{path}: sha256 of the content is {found}, expected {sha256}; get the file again")
     shape = np.frombuffer(data, dtype=">u4", count=data[3], offset=4)
     return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3]).reshape([int(side) for side in shape])
+
+
+def read_idx_pairs(folders: list[Path], hashes: Mapping[str, str]) -> RawData:
+    """Training and test images with their labels, from the four files of an MNIST-like data set.
+
+    Args:
+        hashes: sha256 of the uncompressed content of ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``.
+    """
+    arrays = {name: torch.from_numpy(read_idx(folders, name, sha256=sha256).copy()) for name, sha256 in hashes.items()}
+    train, test = (
+        Images(arrays[f"{part}-images-idx3-ubyte"][:, None], arrays[f"{part}-labels-idx1-ubyte"].long())
+        for part in ("train", "t10k")
+    )
+    return RawData(train=train, test=test)
+
+
+def published_pairs(name: str, hashes: Mapping[str, str], folders: list[Path], *, advice: str = "") -> RawData:
+    """The MNIST-like data set that torchvision calls ``name``: from ``folders``, the cache, or a download into it.
+
+    Raises:
+        MissingResource: it is nowhere and cannot be downloaded; ends with ``advice``, if any.
+    """
+    cached = cache_dir() / name / "raw"
+    try:
+        return read_idx_pairs([*folders, cached], hashes)
+    except MissingResource:
+        from torchvision import datasets
+
+        try:
+            getattr(datasets, name)(str(cache_dir()), download=True)
+        except (OSError, RuntimeError) as error:
+            raise MissingResource(
+                f"the {name} files are not here and cannot be downloaded ({error}); give the folder of the four "
+                f"*-ubyte[.gz] files, or one with {name}/raw in it, with --data or $CFBENCH_DATA{advice}"
+            ) from error
+        return read_idx_pairs([cached], hashes)

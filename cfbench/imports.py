@@ -15,9 +15,9 @@ from torch import Tensor
 from cfbench.dataset import Images
 from cfbench.errors import InvalidParameter, MissingResource
 from cfbench.files import content_hash, write_atomic
+from cfbench.image_sets import ImageSet
 from cfbench.images import dequantise
 from cfbench.judges import BATCH, Judges, Member
-from cfbench.pictures import Pictures
 from cfbench.pieces import Piece
 from cfbench.provenance import provenance
 from cfbench.record import TABLE, Card, Queries, Record, RunKey
@@ -39,14 +39,14 @@ class Imported:
         reference: held-out real images with labels, if any.
     """
 
-    images: Pictures
-    queries: Pictures
+    images: ImageSet
+    queries: ImageSet
     targets: Tensor
-    reference: Pictures | None = None
+    reference: ImageSet | None = None
 
     @classmethod
     def paired(
-        cls, images: Pictures, queries: Pictures, *, targets: Path | None = None, reference: Pictures | None = None
+        cls, images: ImageSet, queries: ImageSet, *, targets: Path | None = None, reference: ImageSet | None = None
     ) -> Imported:
         """Pair by name in folders, by position in npz files; targets from a CSV file or an array in either npz file.
 
@@ -73,7 +73,7 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown or "none"
 
 
-def _targets(images: Pictures, queries: Pictures, path: Path | None) -> Tensor:
+def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
     found = images.columns.get("targets", queries.columns.get("targets"))
     if path is not None:
         if not path.is_file():
@@ -194,11 +194,11 @@ def _check_targets(imported: Imported, classes: int) -> None:
         )
 
 
-def _labelled(pictures: Pictures) -> Images:
-    labels = pictures.columns.get("labels")
+def _labelled(held_out: ImageSet) -> Images:
+    labels = held_out.columns.get("labels")
     if labels is None:
-        raise InvalidParameter(f"{pictures.path} has no labels; save the class of each real image as an array labels")
-    return Images(torch.cat(list(pictures.batches(BATCH))), torch.from_numpy(labels.astype(np.int64)))
+        raise InvalidParameter(f"{held_out.path} has no labels; save the class of each real image as an array labels")
+    return Images(torch.cat(list(held_out.batches(BATCH))), torch.from_numpy(labels.astype(np.int64)))
 
 
 def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, task: str) -> tuple[Record, Path]:

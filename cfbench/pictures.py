@@ -1,202 +1,81 @@
-"""Sets of images made elsewhere: npz files and folders of PNGs, checked and read a batch at a time."""
+"""Many small pictures in one file: JPEG streams end to end in a numpy archive, read without unpickling."""
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
-from cfbench.files import sha256_file
-from cfbench.images import quantise, read_image
+from cfbench.errors import CorruptFile, MissingResource
 
-COLUMNS = ("targets", "labels", "predictions", "failed")
-"""Arrays beside the images of an npz file that are read: a number an image."""
+QUALITY = 92
 
 
-@dataclass(frozen=True)
-class Pictures(ABC):
-    """Images of one shape in order, with names and what is known of each.
-
-    Attributes:
-        path: file or folder. names: one an image. shape: (C, H, W). sha256: of all that is read.
-        columns: arrays ``[N]`` such as ``targets``.
-    """
-
-    path: Path
-    names: list[str]
-    shape: tuple[int, int, int]
-    sha256: str
-    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @abstractmethod
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """All images in order as 8-bit batches ``[B, C, H, W]``; float ones are rounded to 8 bits.
-
-        Raises:
-            InvalidParameter: values outside [0, 1] or not finite. CorruptFile: a file is damaged.
-        """
-
-
-def open_pictures(path: Path) -> Pictures:
-    """The images of an npz file, or of the PNG files of a folder, in the order of their names.
-
-    Raises:
-        MissingResource: nothing is there. InvalidParameter: neither; holds objects; not a set of images.
-        CorruptFile: damaged.
-    """
-    if path.is_dir():
-        return _open_folder(path)
-    if not path.is_file():
-        raise MissingResource(f"{path} is missing; give an npz file or a folder of PNG files")
-    if path.suffix != ".npz":
-        raise InvalidParameter(f"{path} is neither an npz file nor a folder; save the images with numpy.savez")
-    return _open_npz(path)
-
-
-@dataclass(frozen=True)
-class _Folder(Pictures):
-    def batches(self, size: int) -> Iterator[Tensor]:
-        for start in range(0, len(self), size):
-            names = self.names[start : start + size]
-            yield torch.stack([_read_exact(self.path / f"{name}.png", self.shape) for name in names])
-
-
-def _open_folder(path: Path) -> Pictures:
-    from PIL import Image, UnidentifiedImageError
-
-    files = sorted(path.glob("*.png"))
-    if not files:
-        raise MissingResource(f"{path} has no PNG files; save one an image, under the name of its query")
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {sha256_file(file)}\n".encode())
-    try:
-        with Image.open(files[0]) as first:
-            channels = 1 if first.mode in ("1", "L", "I;16", "LA") else 3
-            shape = (channels, first.height, first.width)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise CorruptFile(f"{files[0]} is not a readable picture ({error}); save it again") from error
-    return _Folder(path, [file.stem for file in files], shape, digest.hexdigest())
-
-
-def _read_exact(path: Path, shape: tuple[int, int, int]) -> Tensor:
+def write_jpegs(path: Path, images: Tensor, **columns: np.ndarray) -> None:
+    """Write 8-bit RGB images ``[N, 3, H, W]`` as JPEG of full chroma, with arrays of N rows beside them."""
     from PIL import Image
 
-    _, height, width = shape
-    image = read_image(path, shape=shape)
-    with Image.open(path) as picture:
-        if picture.size != (width, height):
-            found = f"{picture.width} x {picture.height}"
-            raise InvalidParameter(f"{path} is {found} pixels, the others {width} x {height}; save all at one size")
-    return image
+    streams = []
+    for image in images:
+        buffer = BytesIO()
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+        streams.append(buffer.getvalue())
+    ends = np.cumsum([len(stream) for stream in streams])
+    with path.open("wb") as file:
+        np.savez(file, data=np.frombuffer(b"".join(streams), np.uint8), ends=ends, **columns)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class _Npz(Pictures):
-    member: str = "images"
-    layout: str = "NCHW"
-    dtype: str = "uint8"
+def read_jpegs(data: bytes) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """Images ``[N, 3, H, W]`` (uint8) and the arrays beside them, of the bytes that :func:`write_jpegs` wrote.
 
-    def batches(self, size: int) -> Iterator[Tensor]:
-        channels, height, width = self.shape
-        stored = (height, width, channels) if self.layout == "NHWC" else self.shape
-        row = int(np.prod(stored)) * np.dtype(self.dtype).itemsize
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.member}.npy") as stream:
-            _header(cast("zipfile.ZipExtFile", stream), self.path, self.member)
-            for start in range(0, len(self), size):
-                count = min(size, len(self) - start)
-                try:
-                    data = stream.read(count * row)
-                except (zipfile.BadZipFile, EOFError) as error:
-                    raise CorruptFile(f"{self.path} is damaged: {error}; save it again") from error
-                if len(data) != count * row:
-                    raise CorruptFile(f"{self.path} is truncated in array {self.member}; save it again")
-                values = np.frombuffer(data, dtype=self.dtype).reshape(count, *stored)
-                yield self._eight_bit(values.transpose(0, 3, 1, 2) if self.layout == "NHWC" else values)
+    Raises:
+        CorruptFile: it is no such archive, or a picture in it cannot be decoded; names its position.
+    """
+    from PIL import Image
 
-    def _eight_bit(self, values: NDArray[Any]) -> Tensor:
-        if values.dtype == np.uint8:
-            return torch.from_numpy(values.copy())
-        low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):
-            raise InvalidParameter(
-                f"{self.path} holds {values.dtype} images that span [{low:.4g}, {high:.4g}]; expected 8-bit images, or "
-                "finite floats in [0, 1]"
-            )
-        return quantise(torch.from_numpy(values.astype(np.float32)))
-
-
-def _header(stream: zipfile.ZipExtFile, path: Path, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array, and the stream behind its header; objects are refused before any is read."""
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, column_major, dtype = read(stream)
-    except ValueError as error:
-        raise CorruptFile(f"{path} is damaged in array {member}: {error}; save it again") from error
-    if dtype.hasobject:
-        raise InvalidParameter(
-            f"{path} holds Python objects in array {member}, which are never unpickled; save numbers"
-        )
-    if column_major and len(shape) > 1:
-        raise InvalidParameter(f"{path} holds array {member} in column order; save numpy.ascontiguousarray of it")
-    return shape, dtype
+        with np.load(BytesIO(data), allow_pickle=False) as archive:
+            columns = {name: archive[name] for name in archive.files}
+        streams, ends = columns.pop("data").tobytes(), columns.pop("ends")
+    except (ValueError, KeyError, OSError) as error:
+        raise CorruptFile(f"not an archive of pictures ({error}); get the file again") from error
+    pictures: list[np.ndarray] = []
+    for position, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        try:
+            with Image.open(BytesIO(streams[start:end])) as picture:
+                pictures.append(np.asarray(picture.convert("RGB")))
+        except (OSError, SyntaxError) as error:
+            raise CorruptFile(f"picture {position} cannot be decoded ({error}); get the file again") from error
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(), columns
 
 
-def _open_npz(path: Path) -> Pictures:
-    arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                with archive.open(entry) as stream:
-                    member = entry.removesuffix(".npy")
-                    arrays[member] = _header(cast("zipfile.ZipExtFile", stream), path, member)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise CorruptFile(f"{path} is not a readable npz file ({error}); save it with numpy.savez") from error
-    sets = [member for member, (shape, _) in arrays.items() if len(shape) >= 3]
-    member = "images" if "images" in arrays else sets[0] if len(sets) == 1 else ""
-    if not member:
-        held = ", ".join(f"{name} {list(shape)}" for name, (shape, _) in arrays.items())
-        raise InvalidParameter(f"{path} has no array called images; it holds {held}")
-    shape, dtype = arrays[member]
-    layout, image_shape = _layout(path, shape)
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise InvalidParameter(f"{path} holds {dtype} images; expected 8-bit images (uint8), or floats in [0, 1]")
-    columns = {}
-    with np.load(path, allow_pickle=False) as loaded:
-        for name in COLUMNS:
-            if name in arrays:
-                if arrays[name][0] != (shape[0],):
-                    found = list(arrays[name][0])
-                    raise InvalidParameter(f"{path} holds {name} of shape {found}; expected [{shape[0]}], one an image")
-                columns[name] = loaded[name]
-    names = [f"{index:06d}" for index in range(shape[0])]
-    return _Npz(path, names, image_shape, sha256_file(path), columns, member, layout, dtype.str)
+def read_pictures(paths: Sequence[Path], *, side: int, crop: int | None = None) -> Tensor:
+    """RGB pictures of files, as 8-bit images ``[N, 3, side, side]`` by an antialiased bicubic filter.
 
+    Args:
+        crop: side of the square in the middle that is kept; by default the picture's shorter side.
 
-def _layout(path: Path, shape: tuple[int, ...]) -> tuple[str, tuple[int, int, int]]:
-    """Order of the dimensions of an array of images, and (C, H, W)."""
-    match shape:
-        case (count, height, width) if count:
-            return "NCHW", (1, height, width)
-        case (count, 1 | 3 as channels, height, width) if count:
-            return "NCHW", (channels, height, width)
-        case (count, height, width, 1 | 3 as channels) if count:
-            return "NHWC", (channels, height, width)
-    raise InvalidParameter(
-        f"{path} holds images of shape {list(shape)}; expected [N, H, W], [N, C, H, W] or [N, H, W, C] with 1 or 3 "
-        "channels and at least one image"
-    )
+    Raises:
+        MissingResource: files are missing; says how many and names the first.
+        CorruptFile: one is not a readable picture; names it.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    absent = [path for path in paths if not path.is_file()]
+    if absent:
+        raise MissingResource(f"{len(absent)} of {len(paths)} pictures are missing, such as {absent[0]}")
+    images = np.empty((len(paths), side, side, 3), np.uint8)
+    for index, path in enumerate(paths):
+        try:
+            with Image.open(path) as picture:
+                kept = crop or min(picture.size)
+                left, top = (picture.width - kept) // 2, (picture.height - kept) // 2
+                square = picture.convert("RGB").crop((left, top, left + kept, top + kept))
+                images[index] = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise CorruptFile(f"{path} is not a readable picture ({error}); get it again") from error
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

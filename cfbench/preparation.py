@@ -12,17 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import QUERY_SPLITS, Dataset, FileEntry, Images, Manifest, NetworkEntry, Progress, RawData
+from cfbench.dataset import QUERY_SPLITS, Dataset, Manifest, NetworkEntry, Progress, RawData, file_entry
 from cfbench.errors import InvalidParameter
-from cfbench.files import sha256_file, write_atomic, write_text
+from cfbench.files import write_atomic
 from cfbench.images import dequantise
 
 SPLIT_SEED = 2022
 """Seed of every draw that makes a split; changing it makes another version of the data set."""
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
 
 
 def _open_manifest(dataset: Dataset, folder: Path) -> Manifest:
@@ -31,9 +27,20 @@ def _open_manifest(dataset: Dataset, folder: Path) -> Manifest:
     return Manifest(version=dataset.version)
 
 
-def _entry(folder: Path, file: str) -> FileEntry:
-    path = folder / file
-    return FileEntry(file=file, bytes=path.stat().st_size, sha256=sha256_file(path))
+def frozen_network(dataset: Dataset, name: str, folder: Path) -> nn.Module:
+    """A frozen network as built in ``folder``, or else the one that ``dataset`` has.
+
+    Raises:
+        MissingResource: neither has it; says which command builds it.
+    """
+    own = type(dataset)(folder)
+    if (folder / "manifest.json").is_file() and name in own.manifest.networks:
+        return own.network(name)
+    return dataset.network(name)
+
+
+def _stored(value: Tensor, *, half: bool) -> Tensor:
+    return (value.half() if half and value.is_floating_point() else value).contiguous()
 
 
 def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progress: Progress) -> NetworkEntry:
@@ -41,29 +48,34 @@ def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progr
     from safetensors.torch import save_file
 
     spec = dataset.networks[name]
+    networks = partial(frozen_network, dataset, folder=folder)
     started = time.monotonic()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         network = spec.build()
-        spec.recipe.fit(network, raw.train, seed=spec.seed, progress=progress)
+        spec.recipe.fit(network, raw.training, seed=spec.seed, networks=networks, progress=progress)
+    if spec.half:
+        network.half().float()
+    seconds = time.monotonic() - started
+    quality = spec.recipe.quality(network, raw.test, networks=networks)
     file = f"networks/{name}.safetensors"
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    state = {key: _stored(value, half=spec.half) for key, value in network.state_dict().items()}
     write_atomic(folder / file, partial(save_file, state))
     entry = NetworkEntry(
-        **_entry(folder, file).model_dump(),
+        **file_entry(folder, file).model_dump(),
         role=spec.role,
         architecture=spec.description,
         parameters=sum(weight.numel() for weight in network.parameters()),
         command=f"cfbench prepare {dataset.name} --train --only {name}",
         seed=spec.seed,
         threads=torch.get_num_threads(),
-        seconds=round(time.monotonic() - started, 1),
-        quality={key: round(value, 6) for key, value in spec.recipe.quality(network, raw.test).items()},
+        seconds=round(seconds, 1),
+        quality={key: round(value, 6) for key, value in quality.items()},
     )
     manifest = _open_manifest(dataset, folder)
     manifest.networks[name] = entry
     manifest.networks = {key: manifest.networks[key] for key in dataset.networks if key in manifest.networks}
-    _write_manifest(folder, manifest)
+    manifest.write(folder)
     return entry
 
 
@@ -79,76 +91,82 @@ def train_networks(
     return {name: train_network(dataset, name, raw, folder, report(name)) for name in names}
 
 
-def _predict(classifier: nn.Module, images: Tensor) -> Tensor:
+def _ranked(classifier: nn.Module, images: Tensor) -> np.ndarray:
+    """The classifier's first and second class of each image, ``[N, 2]``."""
     with torch.inference_mode():
-        return torch.cat([classifier(dequantise(part)) for part in images.split(500)])
+        logits = torch.cat([classifier(dequantise(part)) for part in images.split(500)])
+    ranked: np.ndarray = logits.argsort(dim=1, descending=True)[:, :2].numpy()
+    return ranked
 
 
-def _balanced(candidates: list[np.ndarray], count: int) -> np.ndarray:
-    """``count`` indices that take the classes in turn, so that every prefix is balanced; removes what it takes."""
-    share, rest = divmod(count, len(candidates))
-    if rest or any(len(indices) < share for indices in candidates):
-        fewest = min(len(indices) for indices in candidates)
+def _in_turn(candidates: list[np.ndarray], count: int, *, balanced: bool) -> np.ndarray:
+    """At most ``count`` indices that take the classes in turn while they last, so that prefixes are balanced.
+
+    Raises:
+        InvalidParameter: ``balanced``, and there are not equally many of each class.
+    """
+    fewest = min(len(indices) for indices in candidates)
+    if balanced and (count % len(candidates) or fewest * len(candidates) < count):
         raise InvalidParameter(
             f"a split of {count} images needs {count / len(candidates):g} of each of {len(candidates)} classes; "
             f"the smallest class has {fewest} left: choose a smaller multiple of the number of classes"
         )
-    taken = np.stack([indices[:share] for indices in candidates], axis=1).ravel()
-    for label, indices in enumerate(candidates):
-        candidates[label] = indices[share:]
+    turns = np.concatenate([np.arange(len(indices)) for indices in candidates])
+    labels = np.repeat(np.arange(len(candidates)), [len(indices) for indices in candidates])
+    taken: np.ndarray = np.concatenate(candidates)[np.lexsort((labels, turns))][:count]
     return taken
 
 
 def freeze_splits(dataset: Dataset, raw: RawData, classifier: nn.Module, folder: Path) -> Manifest:
     """Draw and write the splits of ``dataset``: queries the classifier gets right, references, training pool.
 
-    Queries (test, validation) and references are disjoint official test images, the pool are training images.
+    Queries (test, validation) and references are disjoint held-out images, the pool are training images.
     ``near`` is the class the classifier ranks second, ``any`` a seeded uniform draw among the other classes.
     """
     random = np.random.default_rng(SPLIT_SEED)
     classes = len(dataset.classes)
-    logits = _predict(classifier, raw.test.images)
-    ranked = logits.argsort(dim=1, descending=True)[:, :2].numpy()
-    labels = raw.test.labels.numpy()
-    order = random.permutation(len(raw.test))
-    right = [order[(labels[order] == label) & (ranked[order, 0] == label)] for label in range(classes)]
-    chosen = {split: _balanced(right, dataset.split_sizes[split]) for split in QUERY_SPLITS}
-    used = np.concatenate(list(chosen.values()))
-    free = order[~np.isin(order, used)]
-    chosen["reference"] = _balanced(
-        [free[labels[free] == label] for label in range(classes)], dataset.split_sizes["reference"]
-    )
-    shuffled = random.permutation(len(raw.train))
-    train_labels = raw.train.labels.numpy()
-    pool = [shuffled[train_labels[shuffled] == label] for label in range(classes)]
-    chosen["pool"] = _balanced(pool, dataset.split_sizes["pool"])
+    origins = {
+        "test": raw.test,
+        "validation": raw.validation or raw.test,
+        "reference": raw.reference or raw.test,
+        "pool": raw.train,
+    }
+    left: dict[int, np.ndarray] = {}
+    chosen: dict[str, np.ndarray] = {}
+    ranks: dict[str, np.ndarray] = {}
+    for split, origin in origins.items():
+        labels = origin.labels.numpy()
+        free = left[id(origin)] if id(origin) in left else random.permutation(len(origin))
+        usable = free
+        if split in QUERY_SPLITS:
+            ranks[split] = _ranked(classifier, origin.images)
+            usable = free[ranks[split][free, 0] == labels[free]]
+        by_class = [usable[labels[usable] == label] for label in range(classes)]
+        chosen[split] = _in_turn(by_class, dataset.split_sizes[split], balanced=dataset.balanced)
+        left[id(origin)] = free[~np.isin(free, chosen[split])]
 
     manifest = _open_manifest(dataset, folder)
     manifest.splits = {}
     for split, indices in chosen.items():
-        origin = raw.train if split == "pool" else raw.test
+        origin = origins[split]
         table = pd.DataFrame(
             {
                 "image_id": [f"{split}-{position:05d}" for position in range(len(indices))],
-                "raw_index": indices,
+                "raw_index": indices if origin.numbers is None else origin.numbers.numpy()[indices],
                 "label": origin.labels.numpy()[indices],
             }
         )
         if split in QUERY_SPLITS:
-            table["source"] = ranked[indices, 0]
-            table["near"] = ranked[indices, 1]
+            first, second = ranks[split][indices].T
             offset = random.integers(1, classes, size=len(indices))
-            table["any"] = (ranked[indices, 0] + offset) % classes
-        _write_split(folder, manifest, split, table, Images(origin.images[indices], origin.labels[indices]))
-    _write_manifest(folder, manifest)
+            table = table.assign(source=first, near=second, any=(first + offset) % classes)
+        if dataset.truth is not None:
+            factors = dataset.truth.read(origin.images[indices]).numpy()
+            table = table.join(pd.DataFrame(factors, columns=list(dataset.truth.factors)).round(6))
+        file = f"splits/{split}.csv"
+        write_atomic(folder / file, partial(table.to_csv, index=False, lineterminator="\n"))
+        manifest.splits[f"{split}.csv"] = file_entry(folder, file)
+    parts = {split: origins[split].images[indices] for split, indices in chosen.items()}
+    manifest.splits |= dataset.write_images(folder, parts)
+    manifest.write(folder)
     return manifest
-
-
-def _write_split(folder: Path, manifest: Manifest, split: str, table: pd.DataFrame, data: Images) -> None:
-    for suffix, write in (
-        ("csv", lambda path: table.to_csv(path, index=False, lineterminator="\n")),
-        ("npz", lambda path: np.savez_compressed(path, images=data.images.numpy())),
-    ):
-        file = f"splits/{split}.{suffix}"
-        write_atomic(folder / file, write)
-        manifest.splits[f"{split}.{suffix}"] = _entry(folder, file)

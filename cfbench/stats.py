@@ -294,3 +294,12 @@ def friedman(ranks: Floats, n: int) -> Ranking:
     statistic = (n - 1) * chi2 / rest if rest > 1e-9 else np.inf
     critical = float(studentized_range.ppf(LEVEL, k, np.inf) * np.sqrt(k * (k + 1) / (12 * n)))
     return Ranking(chi2, statistic, float(f.sf(statistic, k - 1, (k - 1) * (n - 1))), critical)
+
+
+def roc_auc(scores: Floats, positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    from scipy.stats import rankdata
+
+    count = int(positive.sum())
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - count * (count + 1) / 2) / (count * (len(positive) - count))

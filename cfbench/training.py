@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images, Progress
+from cfbench.dataset import Images, Networks, Progress
 from cfbench.images import dequantise
+from cfbench.stats import roc_auc
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -33,6 +34,30 @@ def shift_and_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.G
     if flip:
         mirrored = torch.rand(count, generator=generator) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images.contiguous()
+
+
+def answers(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits that ``network`` gives 8-bit images ``[N, C, H, W]``, ``[N, classes]``."""
+    with torch.inference_mode():
+        return torch.cat([network(dequantise(part)) for part in images.split(250)])
+
+
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """Class that ``network`` gives each 8-bit image ``[N, C, H, W]``, ``[N]`` int64."""
+    return answers(network, images).argmax(dim=1)
+
+
+def _share(hits: Tensor) -> float:
+    return int(hits.sum()) / len(hits)
+
+
+def dihedral(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn and mirror each square image by one of the eight ways that leave a square in place."""
+    ways = torch.randint(0, 8, (len(images),), generator=generator)[:, None, None, None]
+    images = torch.where(ways % 2 == 1, images.flip(2), images)
+    images = torch.where(ways // 2 % 2 == 1, images.flip(3), images)
+    images = torch.where(ways >= 4, images.transpose(2, 3), images)
     return images.contiguous()
 
 
@@ -71,22 +96,30 @@ def fit(
 
 
 @dataclass(frozen=True)
-class ClassifierRecipe:
-    """Cross-entropy on augmented images; quality is the accuracy on test images."""
+class _AugmentedRecipe:
+    """What recipes of classifiers share.
+
+    Attributes:
+        shift: pixels that an image is moved by at most. flip: whether half of them are mirrored.
+        turn: whether images are turned and mirrored in all eight ways, for pictures without up and down.
+    """
 
     epochs: int
-    shift: int
-    flip: bool
+    shift: int = 0
+    flip: bool = False
+    turn: bool = False
     batch: int = 128
     rate: float = 3e-3
     decay: float = 0.02
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+    def _fit(
+        self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, progress: Progress
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
 
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             augmented = shift_and_flip(images, shift=self.shift, flip=self.flip, generator=generator)
-            return F.cross_entropy(network(augmented), labels)
+            return loss(dihedral(augmented, generator) if self.turn else augmented, labels)
 
         fit(
             network,
@@ -100,13 +133,73 @@ class ClassifierRecipe:
             progress=progress,
         )
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
-        with torch.inference_mode():
-            right = sum(
-                int((network(dequantise(images)).argmax(1) == labels).sum())
-                for images, labels in zip(data.images.split(500), data.labels.split(500), strict=True)
-            )
-        return {"accuracy": right / len(data)}
+
+@dataclass(frozen=True)
+class ClassifierRecipe(_AugmentedRecipe):
+    """Cross-entropy on augmented images; quality is the accuracy on test images.
+
+    Attributes:
+        weighted: whether each class weighs as the inverse square root of its number of images.
+        start: sets the first weights, such as those of another data set.
+        auc: classes, by name, whose area under the ROC curve is part of the quality.
+    """
+
+    weighted: bool = False
+    start: Callable[[nn.Module], None] | None = None
+    auc: Mapping[str, int] = field(default_factory=dict)
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+        if self.start is not None:
+            self.start(network)
+        weight = None
+        if self.weighted:
+            weight = data.labels.bincount().float().rsqrt()
+            weight = weight / weight.mean()
+        self._fit(
+            network,
+            data,
+            lambda images, labels: F.cross_entropy(network(images), labels, weight=weight),
+            seed,
+            progress,
+        )
+
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        logits = answers(network, data.images)
+        areas = {
+            f"auc_{name}": roc_auc(logits.softmax(1)[:, label].numpy(), (data.labels == label).numpy())
+            for name, label in self.auc.items()
+        }
+        return {"accuracy": _share(logits.argmax(1) == data.labels), **areas}
+
+
+@dataclass(frozen=True)
+class DistilRecipe(_AugmentedRecipe):
+    """Copy a frozen classifier from its soft answers on augmented images (Hinton et al., arXiv 1503.02531).
+
+    Minimises T^2 KL(teacher || copy) of the class probabilities at temperature T; labels are not used. Quality is the
+    share of test images where both give the same class, and the accuracy.
+    """
+
+    teacher: str = "classifier"
+    temperature: float = 2.0
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+        teacher = networks(self.teacher)
+
+        def loss(images: Tensor, labels: Tensor) -> Tensor:
+            with torch.no_grad():
+                wanted = F.log_softmax(teacher(images) / self.temperature, dim=1)
+            given = F.log_softmax(network(images) / self.temperature, dim=1)
+            return self.temperature**2 * F.kl_div(given, wanted, reduction="batchmean", log_target=True)
+
+        self._fit(network, data, loss, seed, progress)
+
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        copied = predict(network, data.images)
+        return {
+            "agreement": _share(copied == predict(networks(self.teacher), data.images)),
+            "accuracy": _share(copied == data.labels),
+        }
 
 
 @dataclass(frozen=True)
@@ -124,7 +217,7 @@ class AutoencoderRecipe:
         chosen = data.labels == self.only_class
         return Images(data.images[chosen], data.labels[chosen])
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             return F.mse_loss(network(images), images)
 
@@ -140,7 +233,7 @@ class AutoencoderRecipe:
             progress=progress,
         )
 
-    def quality(self, network: nn.Module, data: Images) -> dict[str, float]:
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         images = self._select(data).images
         with torch.inference_mode():
             errors = [

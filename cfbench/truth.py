@@ -1,4 +1,4 @@
-"""What is known of synthetic images: factors that can be read, set, and counterfactuals that are true."""
+"""Ground truth of a synthetic data set: the factors of an image, read and set exactly."""
 
 from __future__ import annotations
 
@@ -8,24 +8,42 @@ from torch import Tensor
 
 
 class Truth(Protocol):
-    """The renderer of a data set, as ground-truth metrics use it.
+    """A renderer that can be read: images are made from factors, and factors are found in images.
 
     Attributes:
-        factors: names of the factors. scales: range of each factor, by which changes are divided, ``[F]``.
+        factors: name of each of the F factors. scales: range of each, ``[F]`` float32.
+        categorical: whether a factor has no order, ``[F]`` bool.
         target_factors: indices of the factors that define the class.
-        confounder: index of a factor that correlates with the class without defining it, if there is one.
+        confounder: index of a factor that goes along with the class without defining it, if there is one.
     """
 
     factors: tuple[str, ...]
     scales: Tensor
+    categorical: Tensor
     target_factors: tuple[int, ...]
     confounder: int | None
 
     def read(self, images: Tensor) -> Tensor:
-        """Factors ``[B, F]`` of 8-bit images ``[B, C, H, W]``: exact for rendered ones, else of the nearest."""
+        """Factors ``[B, F]`` (float32) of 8-bit images ``[B, C, H, W]``: exact where they were rendered.
+
+        Other images get the factors of the rendering nearest to them.
+        """
+
+    def render(self, factors: Tensor) -> Tensor:
+        """8-bit images ``[B, C, H, W]`` of ``factors`` ``[B, F]``.
+
+        Raises:
+            InvalidParameter: a factor is outside its range.
+        """
 
     def labels(self, factors: Tensor) -> Tensor:
-        """Class ``[B]`` of factors ``[B, F]``."""
+        """Class that ``factors`` ``[B, F]`` define, ``[B]`` int64."""
 
     def minimal(self, images: Tensor, targets: Tensor) -> Tensor:
-        """The rendered images, 8-bit, that differ from ``images`` only in what makes them of class ``targets``."""
+        """The minimal true counterfactual of each image: as it is read, with only the factors of the class changed."""
+
+
+def factor_changes(truth: Truth, before: Tensor, after: Tensor) -> Tensor:
+    """How far each factor moved, as a share of its range ``[B, F]`` in [0, 1]; 0 or 1 where it has no order."""
+    change = (after - before).abs()
+    return (change / truth.scales).where(~truth.categorical, (change > 0).to(change.dtype))

@@ -73,4 +73,6 @@ def test_the_archive_carries_the_tests_and_the_wheel_does_not(built: Path) -> No
         names = archive.namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cfbench"}
     assert "cfbench/datasets/fashion_mnist/manifest.json" in names
-    assert sum(name.endswith(".safetensors") for name in names) == 16
+    for kind in ("safetensors", "npz", "csv", "json"):
+        packaged = {str(path.relative_to(ROOT)) for path in ROOT.glob(f"datasets/**/*.{kind}")}
+        assert {f"cfbench/{path}" for path in packaged} <= set(names)

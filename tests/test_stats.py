@@ -30,6 +30,7 @@ from cfbench.stats import (
     mean_interval,
     paired_differences,
     paired_rate_difference,
+    roc_auc,
     sign_flip,
     wilson,
 )
@@ -282,3 +283,11 @@ def test_jackknife_of_a_mean_is_the_students_interval_over_groups() -> None:
 
     half = t.ppf(0.975, 19) * means.std(ddof=1) / np.sqrt(20)
     assert jackknife_interval(means.mean(), leave_out, 20) == pytest.approx((means.mean() - half, means.mean() + half))
+
+
+def test_roc_auc_counts_ordered_pairs() -> None:
+    random = np.random.default_rng(3)
+    scores, positive = random.integers(0, 20, 80).astype(float), random.random(80) < 0.3
+    above = scores[positive][:, None] - scores[~positive]
+    assert roc_auc(scores, positive) == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+    assert roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75

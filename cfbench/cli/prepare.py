@@ -49,6 +49,8 @@ def prepare(
     if train or splits:
         _rebuild(console, dataset, only or list(dataset.networks), train=train, splits=splits, data=data, out=out)
     else:
+        for line in dataset.install(data):
+            console.print(line, soft_wrap=True)
         _verify(console, dataset)
     console.print(f"next: cfbench evaluate --method NAME --task {dataset.name}")
 
@@ -80,7 +82,7 @@ def _rebuild(
     data: Path | None,
     out: Path | None,
 ) -> None:
-    from cfbench.preparation import freeze_splits, train_networks
+    from cfbench.preparation import freeze_splits, frozen_network, train_networks
 
     folder = out or dataset.built_folder
     raw = dataset.raw(data)
@@ -92,11 +94,8 @@ def _rebuild(
             quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items())
             console.print(f"{name}: {quality}, {entry.seconds:.0f} s; {_compare(packaged, name, entry.sha256)}")
     if splits:
-        own = type(dataset)(folder)
-        has_own = (folder / "manifest.json").is_file() and "classifier" in own.manifest.networks
-        origin = own if has_own else dataset
-        [classifier] = origin.names("classifier")
-        manifest = freeze_splits(dataset, raw, origin.network(classifier), folder)
+        [classifier] = dataset.names("classifier")
+        manifest = freeze_splits(dataset, raw, frozen_network(dataset, classifier, folder), folder)
         for name, file in manifest.splits.items():
             same = packaged is not None and packaged.splits.get(name) == file
             console.print(f"{name}: {'identical to' if same else 'differs from'} the packaged file")

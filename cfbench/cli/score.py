@@ -78,12 +78,12 @@ def _score_import(
     from rich.console import Console
 
     from cfbench.cli.tables import print_record
+    from cfbench.image_sets import open_images
     from cfbench.imports import Imported, judges_of_import, score_import
-    from cfbench.pictures import open_pictures
     from cfbench.user_networks import user_networks
 
-    held_out = None if reference is None else open_pictures(reference)
-    imported = Imported.paired(open_pictures(images), open_pictures(queries), targets=targets, reference=held_out)
+    held_out = None if reference is None else open_images(reference)
+    imported = Imported.paired(open_images(images), open_images(queries), targets=targets, reference=held_out)
     members: list[Member] = []
     for role, spec in specs:
         members += user_networks(role, spec, taken=[member.name for member in members])

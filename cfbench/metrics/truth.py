@@ -9,10 +9,10 @@ from torch import Tensor
 
 from cfbench.metrics.base import Direction, QueryMetric
 from cfbench.metrics.sparsity import Sparsity
+from cfbench.truth import Truth, factor_changes
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
-    from cfbench.truth import Truth
 
 MOVED = 0.05
 """Share of its range by which a factor must move to count as changed."""
@@ -36,7 +36,7 @@ class _Truth(QueryMetric):
 
     def shifts(self, batch: Batch) -> Tensor:
         """Change of each factor in shares of its range, ``[B, F]``."""
-        return (batch.factors("counterfactuals") - batch.factors("queries")).abs().double() / self.truth.scales
+        return factor_changes(self.truth, batch.factors("queries"), batch.factors("counterfactuals")).double()
 
     def asked(self) -> Tensor:
         """Which factors define the class, ``[F]``."""

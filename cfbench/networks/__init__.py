@@ -3,11 +3,13 @@
 from cfbench.networks.autoencoder import Autoencoder
 from cfbench.networks.base import FeatureNetwork, Normalise
 from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+from cfbench.networks.efficientnet import EfficientNetLite
 
 __all__ = [
     "Autoencoder",
     "ConvMixer",
     "DenseNet",
+    "EfficientNetLite",
     "FeatureNetwork",
     "MobileNet",
     "Normalise",

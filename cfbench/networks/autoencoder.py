@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Autoencoder(nn.Module):
-    """Encode to one feature map of half the size, decode back; images ``[B, C, H, W]`` in [0, 1], even H and W."""
+    """Encode to a feature map a channel of half the size, decode back; images ``[B, C, H, W]`` in [0, 1], H, W even."""
 
     def __init__(self, *, channels: int, width: int = 16) -> None:
         super().__init__()
@@ -16,10 +16,10 @@ class Autoencoder(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),
-            nn.Conv2d(width, 1, 3, padding=1),
+            nn.Conv2d(width, channels, 3, padding=1),
         )
         self.decoder = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1),
+            nn.Conv2d(channels, width, 3, padding=1),
             nn.ReLU(),
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(width, width, 3, padding=1),

@@ -13,11 +13,11 @@ from torch import Tensor
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.networks import Autoencoder, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
-from cfbench.training import AutoencoderRecipe, ClassifierRecipe
+from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
 SIDE = 12
 _COMMON: dict[str, Any] = {"channels": 1, "classes": 3, "mean": (0.3,), "std": (0.3,)}
-_RECIPE = ClassifierRecipe(epochs=3, shift=0, flip=False, batch=50, rate=1e-2)
+_RECIPE = ClassifierRecipe(epochs=3, batch=50, rate=1e-2)
 
 
 def render(count: int, seed: int) -> Images:
@@ -47,6 +47,13 @@ class Toy(Dataset):
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": NetworkSpec(
             "classifier", "PlainCNN 4-8", partial(PlainCNN, widths=(4, 8), depth=1, **_COMMON), _RECIPE, seed=1
+        ),
+        "distilled": NetworkSpec(
+            "distilled",
+            "PlainCNN 4-8",
+            partial(PlainCNN, widths=(4, 8), depth=1, **_COMMON),
+            DistilRecipe(epochs=8, batch=50, rate=1e-2),
+            seed=6,
         ),
         "oracle-1": NetworkSpec("oracle", "ResNet 4-8", partial(ResNet, widths=(4, 8), **_COMMON), _RECIPE, seed=2),
         "oracle-2": NetworkSpec(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-
-from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
-from cfbench.errors import MissingResource
-from cfbench.files import cache_dir
-from cfbench.idx import read_idx
-from cfbench.networks import Autoencoder, ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
-from cfbench.training import AutoencoderRecipe, ClassifierRecipe
+from cfbench.dataset import Dataset, NetworkSpec, RawData
+from cfbench.idx import published_pairs
+from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+from cfbench.zoo import Zoo
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FILES = {
@@ -24,17 +19,7 @@ FILES = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
-_COMMON: dict[str, Any] = {"channels": 1, "classes": 10, "mean": (0.286,), "std": (0.353,)}
-
-
-def _classifier(role: str, description: str, build: Any, *, epochs: int, seed: int, **sizes: Any) -> NetworkSpec:
-    recipe = ClassifierRecipe(epochs=epochs, shift=1, flip=True)
-    return NetworkSpec(role, description, partial(build, **_COMMON, **sizes), recipe, seed)
-
-
-def _autoencoder(only_class: int | None, *, epochs: int, seed: int) -> NetworkSpec:
-    recipe = AutoencoderRecipe(epochs=epochs, only_class=only_class)
-    return NetworkSpec("autoencoder", "Autoencoder, width 16", partial(Autoencoder, channels=1), recipe, seed)
+_ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), training={"shift": 1, "flip": True})
 
 
 class FashionMNIST(Dataset):
@@ -50,11 +35,14 @@ class FashionMNIST(Dataset):
     homepage = "https://github.com/zalandoresearch/fashion-mnist"
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 5000, "pool": 10000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
-        "classifier": _classifier(
+        "classifier": _ZOO.trained(
             "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=12, seed=1
         ),
-        "oracle-1": _classifier("oracle", "ResNet 16-32-64", ResNet, widths=(16, 32, 64), epochs=12, seed=11),
-        "oracle-2": _classifier(
+        "distilled": _ZOO.distilled(
+            "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=2, seed=2
+        ),
+        "oracle-1": _ZOO.trained("oracle", "ResNet 16-32-64", ResNet, widths=(16, 32, 64), epochs=12, seed=11),
+        "oracle-2": _ZOO.trained(
             "oracle",
             "ConvMixer 48, depth 4, patch 2, kernel 5",
             ConvMixer,
@@ -65,10 +53,10 @@ class FashionMNIST(Dataset):
             epochs=12,
             seed=12,
         ),
-        "oracle-3": _classifier(
+        "oracle-3": _ZOO.trained(
             "oracle", "DenseNet 32, growth 16-24", DenseNet, stem=32, growths=(16, 24), layers=4, epochs=12, seed=13
         ),
-        "extractor": _classifier(
+        "extractor": _ZOO.trained(
             "extractor",
             "MobileNet 16-24-32, 64 features",
             MobileNet,
@@ -78,36 +66,10 @@ class FashionMNIST(Dataset):
             epochs=12,
             seed=21,
         ),
-        "autoencoder-all": _autoencoder(None, epochs=4, seed=30),
-        **{f"autoencoder-{label}": _autoencoder(label, epochs=20, seed=31 + label) for label in range(10)},
+        **_ZOO.autoencoders(epochs=4, class_epochs=20, seed=30),
     }
 
     def raw(self, root: Path | None) -> RawData:
-        folders = [DEBIAN_FOLDER, cache_dir() / "FashionMNIST" / "raw"]
-        if root is not None:
-            folders = [root, root / "FashionMNIST" / "raw", root / "fashion-mnist", *folders]
-        try:
-            return _read(folders)
-        except MissingResource:
-            _download(cache_dir())
-            return _read(folders)
-
-
-def _read(folders: list[Path]) -> RawData:
-    arrays = {name: torch.from_numpy(read_idx(folders, name, sha256=sha256).copy()) for name, sha256 in FILES.items()}
-    return RawData(
-        train=Images(arrays["train-images-idx3-ubyte"][:, None], arrays["train-labels-idx1-ubyte"].long()),
-        test=Images(arrays["t10k-images-idx3-ubyte"][:, None], arrays["t10k-labels-idx1-ubyte"].long()),
-    )
-
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import FashionMNIST as Published
-
-    try:
-        Published(str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        raise MissingResource(
-            f"the Fashion-MNIST files are not here and cannot be downloaded ({error}); on Debian: "
-            "apt-get install dataset-fashion-mnist; or give their folder with --data or $CFBENCH_DATA"
-        ) from error
+        folders = [] if root is None else [root, root / "FashionMNIST" / "raw", root / "fashion-mnist"]
+        advice = "; on Debian: apt-get install dataset-fashion-mnist"
+        return published_pairs("FashionMNIST", FILES, [*folders, DEBIAN_FOLDER], advice=advice)

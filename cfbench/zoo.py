@@ -1,0 +1,77 @@
+"""The usual networks of a data set, said in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from cfbench.dataset import NetworkSpec
+from cfbench.networks import Autoencoder
+from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """What the networks of one data set share; its methods give their specifications.
+
+    Attributes:
+        channels, classes: of the images. mean, std: of each channel, for the built-in normalisation.
+        training: fields of the recipes, such as ``shift`` and ``flip``. weighing: those of trained classifiers alone.
+    """
+
+    channels: int
+    classes: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    training: Mapping[str, Any]
+    weighing: Mapping[str, Any] = field(default_factory=dict)
+
+    def _build(self, architecture: Callable[..., nn.Module], sizes: dict[str, Any]) -> Callable[[], nn.Module]:
+        shared = {"channels": self.channels, "classes": self.classes, "mean": self.mean, "std": self.std}
+        return partial(architecture, **shared, **sizes)
+
+    def trained(
+        self,
+        role: str,
+        description: str,
+        architecture: Callable[..., nn.Module],
+        *,
+        epochs: int,
+        seed: int,
+        recipe: Mapping[str, Any] | None = None,
+        **sizes: Any,
+    ) -> NetworkSpec:
+        """A network trained to classify; ``recipe`` has fields of its recipe alone, ``sizes`` go to its constructor."""
+        fields = {**self.training, **self.weighing, **(recipe or {})}
+        build = self._build(architecture, sizes)
+        return NetworkSpec(role, description, build, ClassifierRecipe(epochs=epochs, **fields), seed)
+
+    def distilled(
+        self, description: str, architecture: Callable[..., nn.Module], *, epochs: int, seed: int, **sizes: Any
+    ) -> NetworkSpec:
+        """A copy of the classifier, distilled from its answers."""
+        recipe = DistilRecipe(epochs=epochs, **self.training)
+        return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
+
+    def autoencoders(self, *, epochs: int, class_epochs: int, seed: int, width: int = 16) -> dict[str, NetworkSpec]:
+        """``autoencoder-all``, then ``autoencoder-<label>`` of each class with the seeds that follow."""
+        build = partial(Autoencoder, channels=self.channels, width=width)
+        description = f"Autoencoder, width {width}"
+        everything = NetworkSpec("autoencoder", description, build, AutoencoderRecipe(epochs=epochs), seed)
+        return {
+            "autoencoder-all": everything,
+            **{
+                f"autoencoder-{label}": NetworkSpec(
+                    "autoencoder",
+                    description,
+                    build,
+                    AutoencoderRecipe(epochs=class_epochs, only_class=label),
+                    seed + 1 + label,
+                )
+                for label in range(self.classes)
+            },
+        }

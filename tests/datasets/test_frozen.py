@@ -1,0 +1,112 @@
+"""Every packaged data set is what its manifest says; what one of them adds is tested in a file of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from cfbench.dataset import QUERY_SPLITS, Dataset
+from cfbench.errors import MissingResource
+from cfbench.files import DATA_VARIABLE
+from cfbench.folders import FolderDataset
+from cfbench.registry import DATASETS, load_dataset
+from cfbench.task import Task
+from cfbench.training import predict
+
+
+def packaged() -> list[object]:
+    """Every data set with a manifest; those that decode the user's pictures take long."""
+    found = []
+    for name in DATASETS.names():
+        dataset = load_dataset(name)
+        if (dataset.folder / "manifest.json").is_file():
+            marks = [pytest.mark.slow] if isinstance(dataset, FolderDataset) else []
+            found.append(pytest.param(name, marks=marks))
+    return found
+
+
+@pytest.fixture(params=packaged(), scope="module")
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    dataset = load_dataset(request.param)
+    try:
+        dataset.install(Path(os.environ[DATA_VARIABLE]) if DATA_VARIABLE in os.environ else None)
+    except MissingResource as error:
+        pytest.skip(str(error))
+    return dataset
+
+
+def test_every_file_is_verified_and_all_weigh_at_most_20_mb(dataset: Dataset) -> None:
+    files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
+    assert all(len(dataset.verify(file)) == file.bytes for file in files)
+    assert sum(file.bytes for file in files) <= 20_000_000
+    assert set(dataset.manifest.networks) == set(dataset.networks)
+
+
+@pytest.mark.parametrize("split", QUERY_SPLITS)
+def test_the_classifier_is_right_on_every_query_and_near_is_its_second_class(dataset: Dataset, split: str) -> None:
+    task = Task(dataset, split=split)
+    with torch.inference_mode():
+        ranked = task.load("classifier")(task.images(slice(None))).argsort(1, descending=True)
+    assert torch.equal(ranked[:, 0], task.sources)
+    assert torch.equal(ranked[:, 1], task.targets)
+    assert (task.queries["label"] == task.queries["source"]).all()
+    other = Task(dataset, targets="any", split=split)
+    assert not (other.targets == other.sources).any()
+    assert set(other.targets.tolist()) == set(range(len(dataset.classes)))
+
+
+def test_images_have_the_stated_shape_and_tables_unique_ids(dataset: Dataset) -> None:
+    for split, size in dataset.split_sizes.items():
+        data = dataset.split(split)
+        assert data.images.shape == (size, *dataset.image_shape)
+        assert data.images.dtype == torch.uint8
+        assert dataset.table(split)["image_id"].is_unique
+
+
+def test_there_are_independent_judges_of_different_architectures(dataset: Dataset) -> None:
+    names = [*dataset.names("classifier"), *dataset.names("oracle"), *dataset.names("extractor")]
+    entries = [dataset.entry(name) for name in names]
+    assert [entry.role for entry in entries].count("oracle") >= 3
+    assert len({entry.architecture.split()[0] for entry in entries}) == len(entries)
+    assert len({entry.seed for entry in entries}) == len(entries)
+    assert len(dataset.names("autoencoder")) == len(dataset.classes) + 1
+
+
+def test_the_distilled_copy_answers_like_the_classifier(dataset: Dataset) -> None:
+    if not dataset.names("distilled"):
+        pytest.skip(f"{dataset.key} has no distilled copy")
+    [name] = dataset.names("distilled")
+    references = dataset.split("reference").images
+    agree = predict(dataset.network(name), references) == predict(dataset.network("classifier"), references)
+    assert float(agree.float().mean()) == pytest.approx(dataset.entry(name).quality["agreement"], abs=0.03)
+
+
+def test_splits_share_no_image_and_hold_the_published_ones(dataset: Dataset) -> None:
+    if DATA_VARIABLE not in os.environ and dataset.truth is None:
+        pytest.skip(f"{DATA_VARIABLE} does not say where the published images are")
+    try:
+        raw = dataset.raw(Path(os.environ.get(DATA_VARIABLE, ".")))
+    except MissingResource as error:
+        pytest.skip(str(error))
+    origins = {
+        "test": raw.test,
+        "validation": raw.validation or raw.test,
+        "reference": raw.reference or raw.test,
+        "pool": raw.train,
+    }
+    seen: set[tuple[int, int]] = set()
+    for split, origin in origins.items():
+        numbers = torch.tensor(dataset.table(split)["raw_index"].to_numpy(copy=True))
+        owner = torch.arange(len(origin)) if origin.numbers is None else origin.numbers
+        rows = torch.searchsorted(owner.sort().values, numbers)
+        rows = owner.argsort()[rows]
+        data = dataset.split(split)
+        assert torch.equal(data.images, origin.images[rows])
+        assert torch.equal(data.labels, origin.labels[rows])
+        taken = {(id(origin), int(number)) for number in numbers}
+        assert len(taken) == len(numbers)
+        assert not taken & seen
+        seen |= taken
