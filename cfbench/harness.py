@@ -2,154 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cfbench import provenance
-from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed, RunMismatch
+from cfbench.errors import InvalidParameter, RunMismatch
 from cfbench.files import write_atomic
 from cfbench.judges import REQUIRED, Judges, verify
 from cfbench.keys import run_key, run_path
-from cfbench.method import Method, Outcome
+from cfbench.method import Method
 from cfbench.pieces import pieces_of
-from cfbench.record import TABLE, Card, Cost, Provenance, Queries, Record, Reported, Score
+from cfbench.production import OnAdvance, Options, Prepared, complete
+from cfbench.protocols import Variant, completed, variants_of
+from cfbench.record import TABLE, Card, Cost, Provenance, Queries, Record, Reported, RunKey, Score
 from cfbench.scoring import Scored, logged_columns, score
-from cfbench.seeds import derive_seed
-from cfbench.store import RunFolder, Session, Shard, contiguous
+from cfbench.store import RunFolder
 from cfbench.task import Task
-from cfbench.view import MethodView
-
-
-@dataclass(frozen=True)
-class Advance:
-    """How far a run is: queries done, flipped and failed among those requested."""
-
-    done: int
-    flipped: int
-    failed: int
-    requested: int
-
-
-OnAdvance = Callable[[Advance], None]
-
-TRIALS = 20
-"""Queries after which a new run that has seen only failures is given up."""
-
-
-def explain_isolated(method: Method, task: Task, positions: range, *, seed: int) -> Outcome:
-    """Explain a batch; if the method raises, explain its queries one by one, so that only the guilty ones fail.
-
-    Raises:
-        CfbenchError: the adapter broke its contract, or says that it cannot work here.
-    """
-    images = task.images(slice(positions.start, positions.stop))
-    targets = task.targets[positions.start : positions.stop]
-    names = task.queries["query_id"]
-    seeds = [derive_seed(seed, task.key, names[position]) for position in positions]
-    started = time.perf_counter()
-    try:
-        return method(images, targets, seeds=seeds)
-    except CfbenchError:
-        raise
-    except Exception as error:
-        seconds = time.perf_counter() - started
-        if len(positions) == 1:
-            kept = task.stored[positions.start : positions.stop]
-            return Outcome(kept, [f"{type(error).__name__}: {error}"], seconds)
-        single = [explain_isolated(method, task, range(p, p + 1), seed=seed) for p in positions]
-        return _join(single, seconds)
-
-
-def _join(parts: list[Outcome], seconds: float) -> Outcome:
-    """One outcome of several; ``seconds`` went into the attempt that failed before them."""
-    columns = {name for part in parts for name in part.columns}
-    blank = torch.full((1,), torch.nan, dtype=torch.float64)
-    return Outcome(
-        images=torch.cat([part.images for part in parts]),
-        errors=[error for part in parts for error in part.errors],
-        seconds=seconds + sum(part.seconds for part in parts),
-        columns={name: torch.cat([part.columns.get(name, blank) for part in parts]) for name in sorted(columns)},
-    )
-
-
-def produce(
-    method: Method,
-    task: Task,
-    folder: RunFolder,
-    ranges: list[range],
-    *,
-    seed: int,
-    time_limit: float | None,
-    advance: Advance,
-    on_advance: OnAdvance,
-) -> None:
-    """Explain and store the queries of ``ranges``, a shard each; ``advance`` is how far the run is before.
-
-    Until a query of a new run succeeds, shards are held back: a method that fails on everything leaves nothing behind.
-
-    Raises:
-        MethodFailed: the first ``TRIALS`` queries of a new run, or all of them, failed.
-        CfbenchError: the adapter broke its contract; finished shards stay.
-    """
-    judge = task.load(task.only("classifier"))
-    started = time.monotonic()
-    view = MethodView(task, method.needs)
-    method.setup(view, seed=derive_seed(seed, task.key, "prepare"))
-    counter = view.counter
-    setup = (time.monotonic() - started, counter.forwards)
-    fresh = next(folder.positions(), None) is None
-    held: list[Shard] = []
-    for index, positions in enumerate(ranges):
-        if time_limit is not None and time.monotonic() - started > time_limit:
-            break
-        before = (counter.forwards, counter.backwards, counter.generated)
-        outcome = explain_isolated(method, task, positions, seed=seed)
-        shard = Shard(
-            first=positions.start,
-            images=outcome.images.cpu(),
-            errors=outcome.errors,
-            seconds=outcome.seconds,
-            forwards=counter.forwards - before[0],
-            backwards=counter.backwards - before[1],
-            generated=counter.generated - before[2],
-            session=Session(*setup, provenance.peak_memory_mb(task.device), str(task.device)),
-            columns=outcome.columns,
-        )
-        held.append(shard)
-        advance = _advanced(advance, judge, task, shard)
-        if fresh and advance.failed == advance.done:
-            if advance.done < TRIALS and index + 1 < len(ranges):
-                continue
-            raise MethodFailed(
-                f"method {method.name} failed on each of its first {advance.done} queries: {held[0].errors[0]}; "
-                "nothing was stored: fix the adapter and run again"
-            )
-        for finished in held:
-            folder.write(finished)
-        held.clear()
-        on_advance(advance)
-    for finished in held:
-        folder.write(finished)
-
-
-@torch.inference_mode()
-def _advanced(advance: Advance, judge: torch.nn.Module, task: Task, shard: Shard) -> Advance:
-    targets = task.targets[shard.positions.start : shard.positions.stop]
-    images = shard.images.to(task.device).float().div(255)
-    failed = torch.tensor([bool(error) for error in shard.errors], device=task.device)
-    flipped = (judge(images).argmax(1) == targets) & ~failed
-    return Advance(
-        done=advance.done + len(shard.errors),
-        flipped=advance.flipped + int(flipped.sum()),
-        failed=advance.failed + int(failed.sum()),
-        requested=advance.requested,
-    )
 
 
 def evaluate(
@@ -162,6 +35,7 @@ def evaluate(
     batch_size: int | None = None,
     time_limit: float | None = None,
     retry_failed: bool = False,
+    protocols: Sequence[str] = (),
     on_advance: OnAdvance = lambda advance: None,
 ) -> tuple[Record, Path]:
     """Run a method on a task and score it: resumes what is stored, writes the record and the query table.
@@ -172,6 +46,7 @@ def evaluate(
         batch_size: queries a call, by default the method's.
         time_limit: seconds after which no further batch is started; what is left counts as failed.
         retry_failed: explain stored failures again. on_advance: called after every shard.
+        protocols: names of protocols to run and score as well, see :mod:`cfbench.protocols`.
 
     Returns:
         The record and the run's folder.
@@ -189,28 +64,43 @@ def evaluate(
     stored = list(folder.positions())
     requested = max(len(task) if limit is None else min(limit, len(task)), stored[-1].stop if stored else 0)
 
-    judge = task.load(task.only("classifier"))
-    advance = Advance(0, 0, 0, requested)
-    again: list[range] = []
-    for shard in folder.shards():
-        if retry_failed and any(shard.errors):
-            again.append(shard.positions)
-        else:
-            advance = _advanced(advance, judge, task, shard)
-    on_advance(advance)
-    ranges = again + list(contiguous(folder.missing(requested), batch_size or method.batch_size))
-    if ranges:
-        produce(method, task, folder, ranges, seed=seed, time_limit=time_limit, advance=advance, on_advance=on_advance)
-    scored = score(pieces_of(folder, task, requested), Judges.of(task))
+    prepare = cache(lambda: Prepared.of(method, task, seed=seed))
+    options = Options(batch_size or method.batch_size, time_limit, retry_failed, on_advance)
+    complete(prepare, task, folder, requested, seed=seed, options=options)
+    variants = _variants(protocols, folder, task, requested, seed=seed)
+    for variant in variants:
+        rerun = variant.folder(folder.path, key)
+        rerun.claim(variant.key(key))
+        rerun.discard_damaged()
+        complete(prepare, variant.task, rerun, requested, seed=variant.seed, options=options, variant=variant.name)
+    scored = _scored(folder, task, key, requested, protocols, variants)
     record = Record(
         key=key,
         card=Card(family=method.family, citation=method.citation, access=method.needs.access, track=method.needs.track),
         **_measured(folder, task, scored),
         provenance=_provenance(task, scored),
         reported={name: Reported(value=value, source=source) for name, (value, source) in method.reported.items()},
+        protocols=list(protocols),
     )
     write_results(folder, task, record, scored)
     return record, folder.path
+
+
+def _variants(protocols: Sequence[str], folder: RunFolder, task: Task, requested: int, *, seed: int) -> list[Variant]:
+    """The runs of several protocols on a finished run."""
+    if not protocols:
+        return []
+    made = completed(torch.cat([piece.stored for piece in pieces_of(folder, task, requested)]), task)
+    return [variant for protocol in protocols for variant in variants_of(protocol, task, made, seed=seed)]
+
+
+def _scored(
+    folder: RunFolder, task: Task, key: RunKey, requested: int, protocols: Sequence[str], variants: list[Variant]
+) -> Scored:
+    reruns = {
+        variant.name: pieces_of(variant.folder(folder.path, key), variant.task, requested) for variant in variants
+    }
+    return score(pieces_of(folder, task, requested), Judges.of(task), reruns=reruns, protocols=protocols)
 
 
 def _measured(folder: RunFolder, task: Task, scored: Scored) -> dict[str, Any]:
@@ -249,7 +139,9 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
             "made it"
         )
     with _threads(old.provenance.threads):
-        scored = score(pieces_of(folder, task, old.queries.requested), Judges.of(task))
+        requested = old.queries.requested
+        variants = _variants(old.protocols, folder, task, requested, seed=old.key.seed)
+        scored = _scored(folder, task, old.key, requested, old.protocols, variants)
     images = old.provenance.model_copy(update={"images": scored.images_hash})
     new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
     write_results(folder, task, new, scored)

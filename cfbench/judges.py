@@ -100,6 +100,7 @@ class Judges:
         self.target_attributes = target_attributes
         self.verdicts = verdicts
         self.costs = costs
+        self.protocols: tuple[str, ...] = ()
         self._shared: dict[str, Any] = {}
 
     @classmethod
@@ -132,6 +133,10 @@ class Judges:
         if name not in self._loaded:
             self._loaded[name] = self._members[name].load().to(self.device)
         return self._loaded[name]
+
+    def fresh(self, name: str) -> nn.Module:
+        """A copy of a network of its own."""
+        return self._members[name].load().to(self.device)
 
     @property
     def classifier(self) -> str:

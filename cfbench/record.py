@@ -34,6 +34,8 @@ class RunKey(_Model):
     split_hash: str
     networks: dict[str, str] = Field(description="sha256 of the classifier and of each network handed to the method")
     seed: int
+    variant: str = ""
+    """The run of a protocol on altered queries, with a hash of these."""
 
     @property
     def digest(self) -> str:
@@ -46,7 +48,7 @@ class Score(_Model):
 
     ``value`` is None where the metric cannot be computed; ``reason`` then says why. ``floor`` is what two sets of
     real images of that size score. ``replicates`` are delete-group jackknife values, of the same groups of queries in
-    every run; ``corrected`` is the bias-corrected value.
+    every run; ``corrected`` is the bias-corrected value. ``details`` are its parts by name.
     """
 
     value: float | None
@@ -57,6 +59,7 @@ class Score(_Model):
     floor: float | None = None
     replicates: tuple[float, ...] | None = None
     corrected: float | None = None
+    details: dict[str, float] | None = None
     reason: str | None = None
 
 
@@ -127,6 +130,8 @@ class Record(_Model):
     cost: Cost | None = Field(description="None where the images were made elsewhere")
     provenance: Provenance
     reported: dict[str, Reported] = {}
+    protocols: list[str] = []
+    """Protocols that were run and scored."""
 
     def write(self, folder: Path) -> Path:
         """Write ``run.json`` into ``folder`` atomically."""

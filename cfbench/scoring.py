@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -36,7 +36,13 @@ def metrics_for(judges: Judges) -> list[Metric]:
 
 
 @torch.inference_mode()
-def score(pieces: Iterable[Piece], judges: Judges, *, reruns: Mapping[str, Iterable[Piece]] | None = None) -> Scored:
+def score(
+    pieces: Iterable[Piece],
+    judges: Judges,
+    *,
+    reruns: Mapping[str, Iterable[Piece]] | None = None,
+    protocols: Sequence[str] = (),
+) -> Scored:
     """Score stored 8-bit images alone; every network sees every batch once.
 
     Queries that were not reached, and failed ones, count as unchanged images and as not flipped.
@@ -44,10 +50,12 @@ def score(pieces: Iterable[Piece], judges: Judges, *, reruns: Mapping[str, Itera
     Args:
         pieces: the run, in order. judges: who judges.
         reruns: the same queries in the runs of protocols, altered; as long as ``pieces``.
+        protocols: names of the protocols whose metrics are asked for.
 
     Raises:
         InvalidParameter: there is nothing to score.
     """
+    judges.protocols = tuple(protocols)
     chosen = metrics_for(judges)
     reasons = {metric.key: metric.blocked() for metric in chosen}
     active = [metric for metric in chosen if reasons[metric.key] is None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,13 +25,24 @@ from cfbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cfbench.harness import Advance, OnAdvance
+    from cfbench.production import Advance, OnAdvance
 
 FAILED_QUERIES = 3
 """Exit code of a run that finished with failed or unreached queries."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+
+
+class Protocol(StrEnum):
+    """Further runs that a protocol makes."""
+
+    composition = "composition"
+    reversibility = "reversibility"
+    stability = "stability"
+    seeds = "seeds"
+    corruption = "corruption"
+    boundary = "boundary"
 
 
 def evaluate(
@@ -47,6 +59,9 @@ def evaluate(
         float | None, typer.Option(min=0, help="Seconds a run; what is left counts as failed.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Explain stored failures again.")] = False,
+    protocol: Annotated[
+        list[Protocol] | None, typer.Option(help="Also run and score this protocol; repeatable.")
+    ] = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Run a method on a task, store its counterfactuals, score them, write the record.
@@ -75,6 +90,7 @@ def evaluate(
                     batch_size=batch_size,
                     time_limit=time_limit,
                     retry_failed=retry_failed,
+                    protocols=[each.value for each in protocol or []],
                     on_advance=on_advance,
                 )
         except KeyboardInterrupt:
@@ -125,6 +141,7 @@ def _progress(title: str) -> Iterator[OnAdvance]:
 
         def on_advance(advance: Advance) -> None:
             flips = f"{advance.flipped / advance.done:.3f}" if advance.done else "-"
-            progress.update(row, completed=advance.done, total=advance.requested, flips=flips)
+            described = f"{title} {advance.variant}".strip()
+            progress.update(row, description=described, completed=advance.done, total=advance.requested, flips=flips)
 
         yield on_advance

@@ -37,7 +37,7 @@ class OracleAgreement(_OracleShare):
     citation = "oracle score; Hvilshoj et al., arXiv 2111.00177, over several oracles (ours)"
 
     def values(self, batch: Batch) -> Tensor:
-        return _seen_by_oracles(batch).double().mean(dim=1)
+        return seen_by_oracles(batch).double().mean(dim=1)
 
 
 class OracleAgreedFlip(_OracleShare):
@@ -52,7 +52,7 @@ class OracleAgreedFlip(_OracleShare):
     citation = "ours"
 
     def values(self, batch: Batch) -> Tensor:
-        return (_seen_by_oracles(batch) & batch.flipped[:, None]).double().mean(dim=1)
+        return (seen_by_oracles(batch) & batch.flipped[:, None]).double().mean(dim=1)
 
 
 class OracleAgreementMin(Metric):
@@ -77,7 +77,7 @@ class OracleAgreementMin(Metric):
         self._n = 0
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        self._counts += _seen_by_oracles(batch).sum(dim=0).cpu()
+        self._counts += seen_by_oracles(batch).sum(dim=0).cpu()
         self._n += len(batch.positions)
         return {f"{name}_prediction": batch.prediction(name).cpu() for name in self.judges.oracles}
 
@@ -120,7 +120,7 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
     return ((parts[0] + parts[1]).sum(dim=-1) / 2).clamp(min=0)
 
 
-def _seen_by_oracles(batch: Batch) -> Tensor:
+def seen_by_oracles(batch: Batch) -> Tensor:
     """Whether each oracle gives the target class; a failed query convinces none, ``[B, oracles]``."""
     predictions = [batch.prediction(name) for name in batch.judges.oracles]
     return (torch.stack(predictions, dim=1) == batch.targets[:, None]) & ~batch.failed[:, None]

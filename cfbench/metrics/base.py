@@ -76,6 +76,8 @@ class Metric(ABC):
 
     def blocked(self) -> str | None:
         """Why the metric cannot be computed here, or None."""
+        if self.protocol and self.protocol not in self.judges.protocols:
+            return f"needs further runs, made by cfbench evaluate --protocol {self.protocol}"
         return next((reason for role in self.needs if (reason := self.judges.missing(role))), None)
 
     @property

@@ -116,7 +116,7 @@ class FeatureDistance(_Distance):
     def values(self, batch: Batch) -> Tensor:
         extractor = self.judges.extractor
         pairs = zip(batch.maps(extractor, "counterfactuals"), batch.maps(extractor, "queries"), strict=True)
-        return torch.stack([_unit_distance(made, query) for made, query in pairs]).mean(dim=0)
+        return torch.stack([unit_distance(made, query) for made, query in pairs]).mean(dim=0)
 
 
 class LatentDivergence(_Distance):
@@ -149,7 +149,7 @@ class LatentDivergence(_Distance):
         return divergence
 
 
-def _unit_distance(made: Tensor, query: Tensor) -> Tensor:
+def unit_distance(made: Tensor, query: Tensor) -> Tensor:
     return (F.normalize(made) - F.normalize(query)).square().sum(1).flatten(1).double().mean(1)
 
 

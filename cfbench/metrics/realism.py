@@ -162,9 +162,12 @@ class SplitFrechetDistance(_Frechet):
         """The real images, with classes weighted as the targets are."""
         return mixture(self._classes, self.collector.shares(subset, left_out))
 
+    def distance(self, collector: Collector, subset: str, left_out: Collection[int]) -> float:
+        """Distance of what a collector gathered to the real images."""
+        return frechet_distance(collector.without(subset, left_out).gaussian, self.wanted(subset, left_out))
+
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
-        made = self.collector.without(subset, left_out).gaussian
-        return frechet_distance(made, self.wanted(subset, left_out))
+        return self.distance(self.collector, subset, left_out)
 
     def floor(self, subset: str) -> float:
         """Held-out images in the classes of the targets, as many, against the others; averaged over seeded draws.
