@@ -165,7 +165,8 @@ def main() -> None:
     )
     for part in parts:
         lines += [*part, ""]
-    lines.append("Made by `python tests/benchmarks/coverage_means.py`.")
+    command = f"coverage_means.py --runs {options.runs} --slow-runs {options.slow_runs}"
+    lines.append(f"Made by `python tests/benchmarks/{command}`.")
     (ROOT / "reports" / "intervals-means.md").write_text("\n".join(lines) + "\n")
 
 
