@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -258,17 +257,23 @@ def test_compare_is_public() -> None:
 
 
 def test_the_command_line_prints_and_writes(
-    runs: Runs, cfbench: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    done = cfbench("compare", runs["pgd"], runs["noise0"], runs["noise1"], "--out", "compare.csv", "--metrics", "l1,fd")
-    assert done.returncode == 0, done.stderr
-    assert "A = pgd (1 seed), B = noise (2 seeds)" in done.stdout
-    assert "table: compare.csv" in done.stdout
-    assert "next: cfbench compare" in done.stdout
-    written = pd.read_csv(tmp_path / "compare.csv")
-    expected = compare(group_runs([runs["pgd"], runs["noise0"], runs["noise1"]]), metrics=["l1", "fd"])
-    pd.testing.assert_frame_equal(written, expected.replace("", np.nan), check_dtype=False)
-    assert not list(tmp_path.glob(".tmp-*"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    folders = [runs["pgd"], runs["noise0"], runs["noise1"]]
+    arguments = ["--out", "compare.csv", "--metrics", "l1,fd"]
+    monkeypatch.setattr(sys, "argv", ["cfbench", "compare", *map(str, folders), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    for words in ("A = pgd (1 seed), B = noise (2 seeds)", "over 1 comparisons", "of one seed", "table: compare.csv"):
+        assert words in printed
+    assert printed.splitlines()[-1].startswith("next: cfbench compare")
+    expected = compare(group_runs(folders), metrics=["l1", "fd"])
+    pd.testing.assert_frame_equal(pd.read_csv("compare.csv"), expected.replace("", np.nan), check_dtype=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.csv"]
 
 
 def test_runs_that_cannot_be_compared(

@@ -93,7 +93,7 @@ def test_bootstrap_of_more_values_than_a_block_holds() -> None:
 
 @pytest.mark.parametrize("name", MEANS)
 def test_bootstrap_covers(name: str) -> None:
-    assert_covers(mean_coverage(name, 100, 500), 500)
+    assert_covers(mean_coverage(name, 100, 400), 400)
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_mean_interval_of_one_seed_is_the_bootstrap() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("kind", EFFECTS)
 def test_crossed_interval_of_three_seeds_covers(kind: str, share: float, two: bool) -> None:
-    assert_covers(crossed_coverage(3, kind, share, 500, two=two), 500, high=0.99)
+    assert_covers(crossed_coverage(3, kind, share, 250, two=two), 250, high=0.99)
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_paired_rates_cover(first: float, second: float) -> None:
 
 @pytest.mark.parametrize("name", MEANS)
 def test_paired_means_cover(name: str) -> None:
-    assert_covers(paired_mean_coverage(name, 300, 500), 500)
+    assert_covers(paired_mean_coverage(name, 300, 400), 400)
 
 
 @pytest.mark.slow

@@ -53,6 +53,8 @@ def compare(
         "uncorrected",
         soft_wrap=True,
     )
+    if (table[["seeds_a", "seeds_b"]] == 1).any(axis=None):
+        console.print("of one seed, a difference holds for that seed; evaluate --seeds 3 lets it hold for new ones")
     if out is not None:
         console.print(f"table: {shown(out)}", soft_wrap=True)
     options = [] if out is not None else ["--out compare.csv"]

@@ -32,6 +32,7 @@ from interval_coverage import (  # noqa: E402
     pigeonhole,
     queries_only,
     sign_flip_rejections,
+    student,
     wilson_coverage,
 )
 
@@ -72,12 +73,17 @@ def wilson_part() -> list[str]:
 
 
 def means_part(runs: int, slow_runs: int) -> list[str]:
-    lines = ["## Means of one seed: studentised bootstrap", "", f"{runs} samples; scipy's forms {slow_runs}."]
-    lines += table("values", "n", "studentised (ours)", "percentile", "BCa")
+    lines = [
+        "## Means of one seed: symmetric studentised bootstrap (Hall 1988)",
+        "",
+        f"{runs} samples; scipy's forms {slow_runs}.",
+    ]
+    lines += table("values", "n", "ours", "Student's t", "percentile", "BCa")
     for name in MEANS:
         for n in SIZES:
             others = [mean_coverage(name, n, slow_runs, scipy_bootstrap(method)) for method in ("percentile", "BCa")]
-            lines.append(row(name, n, mean_coverage(name, n, runs), *others))
+            ours = [mean_coverage(name, n, runs, form) for form in (bootstrap_mean, student)]
+            lines.append(row(name, n, *ours, *others))
             print(lines[-1], flush=True)
     return lines
 
@@ -122,10 +128,11 @@ def crossed_part(runs: int, slow_runs: int) -> list[str]:
 
 def paired_part(runs: int) -> list[str]:
     lines = ["## Paired differences of one seed each", "", f"{runs} samples. *Rejections*: of a true null, at 5 %."]
-    lines += table("values", "n", "interval", "rejections by sign flips")
+    lines += table("values", "n", "ours", "Student's t", "rejections by sign flips")
     for name in MEANS:
         for n in SIZES:
-            lines.append(row(name, n, paired_mean_coverage(name, n, runs), sign_flip_rejections(name, n, runs)))
+            found = [paired_mean_coverage(name, n, runs, form) for form in (bootstrap_mean, student)]
+            lines.append(row(name, n, *found, sign_flip_rejections(name, n, runs)))
             print(lines[-1], flush=True)
     lines += ["", "Rates (Bonett and Price 2012) by the shares of discordant pairs either way; conservative when rare."]
     lines += table("shares", "n = 100", "n = 300", "n = 1000")
@@ -165,7 +172,8 @@ def main() -> None:
     )
     for part in parts:
         lines += [*part, ""]
-    lines.append("Made by `python tests/benchmarks/coverage_means.py`.")
+    command = f"coverage_means.py --runs {options.runs} --slow-runs {options.slow_runs}"
+    lines.append(f"Made by `python tests/benchmarks/{command}`.")
     (ROOT / "reports" / "intervals-means.md").write_text("\n".join(lines) + "\n")
 
 

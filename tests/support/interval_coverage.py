@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from cfbench.stats import (
     Floats,
@@ -94,6 +94,12 @@ def crossed_coverage(
     return held / runs
 
 
+def student(values: Floats) -> Interval:
+    """Student's t interval of a mean."""
+    margin = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - margin), float(values.mean() + margin)
+
+
 def pigeonhole(a: Floats, b: Floats, *, resamples: int = 500) -> Interval:
     """Percentile bootstrap over seeds and over queries (Owen, Annals of Applied Statistics 1, 2007)."""
     random = np.random.default_rng(0)
@@ -123,10 +129,12 @@ def paired_tables(name: str, n: int, runs: int) -> tuple[Floats, Floats]:
     return a, b
 
 
-def paired_mean_coverage(name: str, n: int, runs: int) -> float:
+def paired_mean_coverage(
+    name: str, n: int, runs: int, interval: Callable[[Floats], Interval | None] = bootstrap_mean
+) -> float:
     """Coverage of the difference of two paired means, one seed each."""
     a, b = paired_tables(name, n, runs)
-    return float(np.mean([holds(bootstrap_mean(row), 0.0) for row in a - b]))
+    return float(np.mean([holds(interval(row), 0.0) for row in a - b]))
 
 
 def sign_flip_rejections(name: str, n: int, runs: int) -> float:
