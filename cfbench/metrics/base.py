@@ -103,7 +103,7 @@ class Metric(ABC):
 
 
 class QueryMetric(Metric):
-    """A metric with a value a query, averaged; NaN where it is undefined, which leaves the query out of ``n``.
+    """A metric with a value a query, averaged; not finite where undefined, which leaves the query out of ``n``.
 
     The interval is a bootstrap over queries; Wilson's where ``rate`` is set and every value is 0 or 1.
     """
@@ -123,7 +123,7 @@ class QueryMetric(Metric):
         values = self.values(batch).to("cpu", torch.float64)
         self._values.append(values)
         self._flipped.append(batch.flipped.cpu())
-        return {self.name: values}
+        return {self.key: values}
 
     def compute(self) -> Scores:
         values, flipped = torch.cat(self._values).numpy(), torch.cat(self._flipped).numpy()
@@ -133,7 +133,7 @@ class QueryMetric(Metric):
     def _score(self, values: NDArray[np.float64]) -> Score:
         if len(values) == 0:
             return self.blank("no query was flipped")
-        values = values[~np.isnan(values)]
+        values = values[np.isfinite(values)]
         n = len(values)
         if n == 0:
             return self.blank("undefined on every query")

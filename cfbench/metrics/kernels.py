@@ -42,6 +42,9 @@ class KernelDistance(SetMetric):
         real = self.real[matched(self.judges.reference.labels.cpu().numpy(), self.collector.shares(subset))]
         return KernelSums.of(made, real, cubic_kernel, groups_x=groups, groups_y=np.full(len(real), -1))
 
+    def counted(self, subset: str) -> int:
+        return len(self.collector.kept(subset)[0])
+
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         return self._sums(subset).squared_mmd(left_out)
 
