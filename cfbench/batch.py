@@ -130,7 +130,10 @@ class Batch:
         if step not in self._curves:
             network = self.judges.network(self.judges.classifier)
             classes = torch.stack([self.targets, self.sources], dim=1)
-            self._curves[step] = insertion_curves(network, self.queries, self.counterfactuals, classes, step=step)
+            sizes = self.levels.abs().sum(dim=1)
+            self._curves[step] = insertion_curves(
+                network, self.queries, self.counterfactuals, sizes, classes, step=step
+            )
         return self._curves[step]
 
     def factors(self, which: Which) -> Tensor:
