@@ -141,4 +141,5 @@ class QueryMetric(Metric):
             return self.blank(f"needs at least {self.minimum} queries, has {n}", n)
         binary = self.rate and bool(np.isin(values, (0, 1)).all())
         interval = wilson(int(values.sum()), n) if binary else bootstrap_mean(values)
-        return Score(value=float(values.mean()), ci95=interval, n=n, version=self.version, network=self.network)
+        mean = float(values.mean().clip(values.min(), values.max()))
+        return Score(value=mean, ci95=interval, n=n, version=self.version, network=self.network)

@@ -58,7 +58,7 @@ class _Manifold(SetMetric):
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
-        return [cls(judges, space) for space in judges.spaces[:1]]
+        return super().instances(judges)[:1]
 
     @property
     def manifolds(self) -> _Manifolds:

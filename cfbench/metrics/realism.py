@@ -16,6 +16,7 @@ from cfbench.distances.intervals import Jackknife, jackknife
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
+from cfbench.spaces import NOWHERE
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -46,15 +47,15 @@ class SetMetric(Metric):
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
-        return [cls(judges, space) for space in judges.spaces]
+        return [cls(judges, space) for space in judges.spaces or [NOWHERE]]
 
     @property
     def key(self) -> str:
-        return self.name if self.space is self.judges.spaces[0] else f"{self.name}[{self.space.name}]"
+        return f"{self.name}[{self.space.name}]" if self.space in self.judges.spaces[1:] else self.name
 
     @property
-    def network(self) -> str:
-        return self.space.identity
+    def network(self) -> str | None:
+        return self.space.identity or None
 
     @property
     def collector(self) -> Collector:
