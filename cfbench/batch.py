@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Which = Literal["queries", "counterfactuals"]
 
+UNDECIDED = -1
+"""What a network predicts that gives NaN."""
+
 
 @dataclass
 class Batch:
@@ -82,8 +85,9 @@ class Batch:
         return self.logits(name, which).double().softmax(dim=1)
 
     def prediction(self, name: str, which: Which = "counterfactuals") -> Tensor:
-        """Class by a frozen classifier, ``[B]``."""
-        return self.logits(name, which).argmax(dim=1)
+        """Class by a frozen classifier, or ``UNDECIDED``, ``[B]``."""
+        logits = self.logits(name, which)
+        return torch.where(logits.isnan().any(dim=1), UNDECIDED, logits.argmax(dim=1))
 
     def maps(self, name: str, which: Which) -> list[Tensor]:
         """Feature maps of a frozen network with readable stages."""
@@ -126,7 +130,10 @@ class Batch:
         if step not in self._curves:
             network = self.judges.network(self.judges.classifier)
             classes = torch.stack([self.targets, self.sources], dim=1)
-            self._curves[step] = insertion_curves(network, self.queries, self.counterfactuals, classes, step=step)
+            sizes = self.levels.abs().sum(dim=1)
+            self._curves[step] = insertion_curves(
+                network, self.queries, self.counterfactuals, sizes, classes, step=step
+            )
         return self._curves[step]
 
     def factors(self, which: Which) -> Tensor:

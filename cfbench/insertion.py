@@ -15,15 +15,17 @@ class Network(Protocol):
 
 
 def insertion_curves(
-    network: Network, queries: Tensor, made: Tensor, classes: Tensor, *, step: int, batch: int = 100
+    network: Network, queries: Tensor, made: Tensor, sizes: Tensor, classes: Tensor, *, step: int, batch: int = 100
 ) -> Tensor:
     """Probabilities while the pixels of ``made`` replace those of ``queries``, ``step`` more each time.
 
-    Pixels go in by descending change, summed over channels; equal ones in reading order. Once all that change are in,
-    the image is ``made`` itself, so that no further pass is needed.
+    Pixels go in by descending change; equal ones in reading order. Once all that change are in, the image is ``made``
+    itself, so that no further pass is needed.
 
     Args:
-        queries, made: ``[B, C, H, W]`` in [0, 1]. classes: whose probabilities, ``[B, K]``.
+        queries, made: ``[B, C, H, W]`` in [0, 1].
+        sizes: how much each pixel changes, ``[B, H, W]``; whole levels, as rounded differences of floats hide ties.
+        classes: whose probabilities, ``[B, K]``.
         step: pixels a step. batch: images a pass.
 
     Returns:
@@ -32,7 +34,7 @@ def insertion_curves(
     count, channels = made.shape[:2]
     flat, base = made.flatten(2), queries.flatten(2)
     pixels = flat.shape[2]
-    size = (flat - base).abs().sum(dim=1)
+    size = sizes.flatten(1)
     rank = size.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     steps = -(-pixels // step)
     needed = -(-(size > 0).sum(dim=1) // step)

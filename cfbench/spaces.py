@@ -26,6 +26,10 @@ class Space:
     network: str | None = None
 
 
+NOWHERE = Space("nowhere", identity="", embed=lambda images: images.flatten(1))
+"""Stands where no network gives a space; metrics in it are blank."""
+
+
 def space_of(name: str, identity: str, network: nn.Module) -> Space:
     """The space of a network: pooled last features, an autoencoder's code, or else its flat output."""
     if isinstance(network, FeatureNetwork):

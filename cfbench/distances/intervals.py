@@ -16,10 +16,10 @@ GROUPS = 20
 
 @dataclass(frozen=True)
 class Jackknife:
-    """A distance on everything, corrected for bias, with standard error, 95 % interval and replicates ``[K]``."""
+    """A distance on everything, corrected for bias (unless None), standard error, 95 % interval, replicates ``[K]``."""
 
     value: float
-    estimate: float
+    estimate: float | None
     error: float
     interval: tuple[float, float]
     replicates: NDArray[np.float64]
@@ -63,3 +63,23 @@ def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS
     error = float(np.sqrt(share * uncorrected))
     margin = float(t.ppf((1 + LEVEL) / 2, (groups - 1) * share**2)) * error
     return Jackknife(value, estimate, error, (estimate - margin, estimate + margin), replicates)
+
+
+def plain_jackknife(figure: Callable[[tuple[int, ...]], float], groups: int = GROUPS) -> Jackknife:
+    """95 % interval of the *expectation at this number of samples* of a figure, in ``K + 1`` evaluations.
+
+    For figures whose population value depends on the number of samples, such as the share of real images that have a
+    neighbour among them: what the jackknife takes for bias is then that dependence, and nothing is taken off. The
+    variance is the uncorrected one, which is too large rather than too small (Efron and Stein 1981), and the quantile
+    Student's with K - 1 degrees of freedom. Of a mean over samples this is Student's interval of the group means.
+
+    Args:
+        figure: called with (), then with the group to leave out, (k,). groups: number K of groups.
+    """
+    from scipy.stats import t
+
+    value = figure(())
+    replicates = np.array([figure((group,)) for group in range(groups)])
+    error = float(np.sqrt((groups - 1) / groups * np.square(replicates - replicates.mean()).sum()))
+    margin = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
+    return Jackknife(value, None, error, (value - margin, value + margin), replicates)

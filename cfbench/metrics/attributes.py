@@ -45,8 +45,9 @@ class MNAC(_Attributes):
     citation = "mean number of attributes changed; Rodriguez et al., arXiv 2103.10226"
 
     def values(self, batch: Batch) -> Tensor:
-        before, after = (chances(batch, which) > 0.5 for which in ("queries", "counterfactuals"))
-        return (before != after).double().sum(dim=2).mean(dim=0)
+        before, after = (chances(batch, which) for which in ("queries", "counterfactuals"))
+        changed = ((before > 0.5) != (after > 0.5)).double()
+        return torch.where((before + after).isnan(), torch.nan, changed).sum(dim=2).mean(dim=0)
 
 
 class OtherVariation(_Attributes):
@@ -107,6 +108,8 @@ class CorrelationDifference(Metric):
         n = len(before)
         if n < self.minimum:
             return self.blank(f"needs at least {self.minimum} queries, has {n}", n)
+        if not np.isfinite([before, after]).all():
+            return self.blank("an attribute oracle gives NaN", n)
         target = self.judges.attributes.index(self.judges.target_attributes[0])
 
         def difference(left_out: Collection[int] = ()) -> float:
@@ -118,7 +121,7 @@ class CorrelationDifference(Metric):
         found = jackknife(difference)
         return Score(
             value=found.value,
-            ci95=(max(found.interval[0], 0.0), found.interval[1]),
+            ci95=(max(found.interval[0], 0.0), max(found.interval[1], 0.0)),
             n=n,
             version=self.version,
             network=self.network,

@@ -105,7 +105,7 @@ class Metric(ABC):
 
 
 class QueryMetric(Metric):
-    """A metric with a value a query, averaged; NaN where it is undefined, which leaves the query out of ``n``.
+    """A metric with a value a query, averaged; not finite where undefined, which leaves the query out of ``n``.
 
     The interval is a bootstrap over queries; Wilson's where ``rate`` is set and every value is 0 or 1.
     """
@@ -125,7 +125,7 @@ class QueryMetric(Metric):
         values = self.values(batch).to("cpu", torch.float64)
         self._values.append(values)
         self._flipped.append(batch.flipped.cpu())
-        return {self.name: values}
+        return {self.key: values}
 
     def compute(self) -> Scores:
         values, flipped = torch.cat(self._values).numpy(), torch.cat(self._flipped).numpy()
@@ -135,7 +135,7 @@ class QueryMetric(Metric):
     def _score(self, values: NDArray[np.float64]) -> Score:
         if len(values) == 0:
             return self.blank("no query was flipped")
-        values = values[~np.isnan(values)]
+        values = values[np.isfinite(values)]
         n = len(values)
         if n == 0:
             return self.blank("undefined on every query")
@@ -143,4 +143,5 @@ class QueryMetric(Metric):
             return self.blank(f"needs at least {self.minimum} queries, has {n}", n)
         binary = self.rate and bool(np.isin(values, (0, 1)).all())
         interval = wilson(int(values.sum()), n) if binary else bootstrap_mean(values)
-        return Score(value=float(values.mean()), ci95=interval, n=n, version=self.version, network=self.network)
+        mean = float(values.mean().clip(values.min(), values.max()))
+        return Score(value=mean, ci95=interval, n=n, version=self.version, network=self.network)

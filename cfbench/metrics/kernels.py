@@ -10,6 +10,7 @@ import numpy as np
 
 from cfbench.collector import matched
 from cfbench.distances.kernel import KernelSums, cubic_kernel
+from cfbench.errors import InvalidParameter
 from cfbench.metrics.official import OnInception
 from cfbench.metrics.realism import FLOOR_DRAWS, SetMetric
 
@@ -40,7 +41,12 @@ class KernelDistance(SetMetric):
     def _summed(self, subset: str) -> KernelSums:
         made, groups = self.collector.kept(subset)
         real = self.real[matched(self.judges.reference.labels.cpu().numpy(), self.collector.shares(subset))]
+        if len(real) < 2:
+            raise InvalidParameter(f"{len(real)} held-out real images have the classes of the targets")
         return KernelSums.of(made, real, cubic_kernel, groups_x=groups, groups_y=np.full(len(real), -1))
+
+    def counted(self, subset: str) -> int:
+        return len(self.collector.kept(subset)[0])
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         return self._sums(subset).squared_mmd(left_out)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
 
 from cfbench.collector import matched
+from cfbench.distances.intervals import Jackknife, plain_jackknife
 from cfbench.distances.neighbours import NEIGHBOURS, Neighbourhoods, neighbourhoods
 from cfbench.judges import Judges
 from cfbench.metrics.realism import SetMetric
 from cfbench.spaces import Space
+from cfbench.stats import Interval, wilson
 
 COMPARED = 1000
 """Images on either side: the first counterfactuals, and as many held-out real ones in the targets' classes."""
@@ -44,18 +47,34 @@ class _Manifolds:
 
 
 class _Manifold(SetMetric):
+    """The interval is about the expectation at this number of counterfactuals, the real images being what they are.
+
+    These figures depend on that number, so that nothing is corrected: they compare at equal n only.
+    """
+
     direction = "higher"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     minimum = 20 * NEIGHBOURS
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
-        return [cls(judges, space) for space in judges.spaces[:1]]
+        return super().instances(judges)[:1]
 
     @property
     def manifolds(self) -> _Manifolds:
         """What the four metrics share."""
         return self.judges.once(f"manifolds {self.space.name}", lambda: _Manifolds(self.judges, self.space))
+
+    def counted(self, subset: str) -> int:
+        return min(len(self.collector.kept(subset)[0]), COMPARED)
+
+    def estimate(self, subset: str) -> Jackknife:
+        found = plain_jackknife(lambda left_out: self.figure(subset, left_out))
+        return replace(found, interval=self.interval(found, self.counted(subset)))
+
+    def interval(self, found: Jackknife, n: int) -> Interval:
+        """95 % interval of a figure over ``n`` counterfactuals; the plain jackknife's."""
+        return found.interval
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         value: float = getattr(self.manifolds.at(subset, tuple(left_out)), self.name)
@@ -64,6 +83,13 @@ class _Manifold(SetMetric):
     def floor(self, subset: str) -> float:
         value: float = getattr(self.manifolds.real(subset), self.name)
         return value
+
+
+class _RealShare(_Manifold):
+    def interval(self, found: Jackknife, n: int) -> Interval:
+        """The jackknife's, but no narrower than Wilson's of ``n``: near 0 and 1 replicates hardly differ."""
+        limits = (found.interval, wilson(round(found.value * n), n))
+        return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 class Precision(_Manifold):
@@ -76,8 +102,11 @@ class Precision(_Manifold):
     unit = "share of counterfactuals"
     citation = "Kynkaanniemi et al., arXiv 1904.06991"
 
+    def interval(self, found: Jackknife, n: int) -> Interval:
+        return wilson(round(found.value * n), n)
 
-class Recall(_Manifold):
+
+class Recall(_RealShare):
     """Share of real images of the target classes within reach of a counterfactual (5 nearest neighbours).
 
     Rewards variety. Fooled by scattered outliers, whose reach is wide: read coverage beside it.
@@ -100,7 +129,7 @@ class Density(_Manifold):
     citation = "Naeem et al., arXiv 2002.09797"
 
 
-class Coverage(_Manifold):
+class Coverage(_RealShare):
     """Share of real images of the target classes with a counterfactual within their reach (5 nearest neighbours).
 
     Rewards variety among real images. Fooled by little; it falls with the number of counterfactuals alone.

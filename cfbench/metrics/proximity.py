@@ -97,7 +97,7 @@ class SSIM(_Distance):
         return None if side >= self.WINDOW else f"its window is {self.WINDOW} pixels wide, images have {side}"
 
     def values(self, batch: Batch) -> Tensor:
-        return ssim(batch.counterfactuals.double(), batch.queries.double(), window=self.WINDOW)
+        return ssim(batch.stored.double() / 255, batch.stored_queries.double() / 255, window=self.WINDOW)
 
 
 class FeatureDistance(_Distance):
@@ -146,7 +146,7 @@ class LatentDivergence(_Distance):
         nearer = ((distances <= moved) & targets).sum(1) / targets.sum(1)
         farther = ((distances >= moved) & sources).sum(1) / sources.sum(1)
         divergence: Tensor = (nearer.double().exp() + farther.double().exp()).log()
-        return divergence
+        return torch.where(distances.isnan().any(dim=1) | moved[:, 0].isnan(), torch.nan, divergence)
 
 
 def unit_distance(made: Tensor, query: Tensor) -> Tensor:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from cfbench.collector import Collector
 from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
-from cfbench.distances.intervals import jackknife
+from cfbench.distances.intervals import Jackknife, jackknife
+from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
+from cfbench.spaces import NOWHERE
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -45,15 +47,15 @@ class SetMetric(Metric):
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
-        return [cls(judges, space) for space in judges.spaces]
+        return [cls(judges, space) for space in judges.spaces or [NOWHERE]]
 
     @property
     def key(self) -> str:
-        return self.name if self.space is self.judges.spaces[0] else f"{self.name}[{self.space.name}]"
+        return f"{self.name}[{self.space.name}]" if self.space in self.judges.spaces[1:] else self.name
 
     @property
-    def network(self) -> str:
-        return self.space.identity
+    def network(self) -> str | None:
+        return self.space.identity or None
 
     @property
     def collector(self) -> Collector:
@@ -71,22 +73,35 @@ class SetMetric(Metric):
         """Fewest images for which a value is given."""
         return self.minimum
 
+    def counted(self, subset: str) -> int:
+        """Images that the figure is over."""
+        return self.collector.n(subset)
+
+    def estimate(self, subset: str) -> Jackknife:
+        """The figure with its interval and replicates."""
+        return jackknife(lambda left_out: self.figure(subset, left_out))
+
     def _score(self, subset: str) -> Score:
-        n, collector = self.collector.n(subset), self.collector
+        n, collector = self.counted(subset), self.collector
         if collector.skipped:
             return self.blank(f"the features of {collector.skipped} images in {self.space.name} are not finite", n)
         if n < self.least():
             reason = f"needs at least {self.least()} images for {collector.dimensions} features, has {n}"
             return self.blank(reason, n)
-        found = jackknife(lambda left_out: self.figure(subset, left_out))
-        low, high = found.interval
+        if not np.isfinite(self.real).all():
+            return self.blank(f"features of held-out real images in {self.space.name} are not finite", n)
+        try:
+            found, floor = self.estimate(subset), self.floor(subset)
+        except InvalidParameter as error:
+            return self.blank(f"undefined on these images: {error}", n)
+        low, high = np.clip(found.interval, *self.bounds)
         return Score(
             value=found.value,
-            ci95=(max(low, self.bounds[0]), min(high, self.bounds[1])),
+            ci95=(float(low), float(high)),
             n=n,
             version=self.version,
             network=self.network,
-            floor=self.floor(subset),
+            floor=floor,
             replicates=tuple(found.replicates.tolist()),
             corrected=found.estimate,
         )
@@ -197,7 +212,13 @@ class NormalisedSplitFrechetDistance(SplitFrechetDistance):
     citation = "ours"
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
-        return super().figure(subset, left_out) / self.wanted(subset, left_out).trace
+        return super().figure(subset, left_out) / self._variance(subset, left_out)
 
     def floor(self, subset: str) -> float:
-        return super().floor(subset) / self.wanted(subset).trace
+        return super().floor(subset) / self._variance(subset)
+
+    def _variance(self, subset: str, left_out: Collection[int] = ()) -> float:
+        variance = self.wanted(subset, left_out).trace
+        if variance == 0:
+            raise InvalidParameter("the features of the real images do not vary")
+        return variance

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from cfbench.batch import UNDECIDED
 from cfbench.metrics.base import Direction, QueryMetric
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class UntargetedFlipRate(_Share):
     citation = "target class validity as coded by Hvilshoj et al., arXiv 2111.00177"
 
     def values(self, batch: Batch) -> Tensor:
-        return (batch.verdicts != batch.sources) & ~batch.failed
+        return (batch.verdicts != batch.sources) & (batch.verdicts != UNDECIDED) & ~batch.failed
 
 
 class _Confidence(QueryMetric):
