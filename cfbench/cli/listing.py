@@ -35,12 +35,40 @@ def list_things(
     if kind and name:
         _explain_one(console, kind, registries[kind].load(name.partition("@")[0] if kind is Kind.tasks else name))
         return
+    if kind is Kind.metrics:
+        _by_family(console)
+        console.print("next: cfbench list metrics NAME: what it rewards, how it is fooled, what it needs")
+        return
     for each in [kind] if kind else list(Kind):
         table = Table("name", "what it is", title=each.value, title_justify="left", box=None, pad_edge=False)
         for registered in registries[each].names():
-            table.add_row(f"[bold]{registered}[/bold]", registries[each].summary(registered))
+            table.add_row(f"[bold]{registered}[/bold]", _plain(registries[each].summary(registered)))
         console.print(table, "")
     console.print("next: cfbench list methods NAME, or cfbench evaluate --method NAME")
+
+
+def _by_family(console: Console) -> None:
+    """All metrics, a table a family."""
+    from rich.table import Table
+
+    from cfbench.metrics.base import FAMILIES
+    from cfbench.registry import METRICS
+
+    metrics = {name: METRICS.load(name) for name in METRICS.names()}
+    width = max(map(len, metrics))
+    for family in FAMILIES:
+        table = Table(box=None, pad_edge=False, show_header=False, title=family, title_justify="left")
+        table.add_column(min_width=width)
+        for name, metric in metrics.items():
+            if metric.family == family:
+                better = "↑" if metric.direction == "higher" else "↓"
+                table.add_row(f"[bold]{name}[/bold]", better, _plain(METRICS.summary(name)))
+        console.print(table, "")
+
+
+def _plain(text: str) -> str:
+    """A docstring as running text, a line a paragraph."""
+    return "\n\n".join(" ".join(part.split()) for part in text.replace("``", "").split("\n\n"))
 
 
 def _explain_one(console: Console, kind: Kind, found: type) -> None:
@@ -69,7 +97,7 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
         facts |= {"splits": ", ".join(f"{n} {split}" for split, n in found.split_sizes.items())}  # type: ignore[attr-defined]
         facts |= {"networks": "; ".join(_network_lines(found))}
         following = f"cfbench prepare {found.name}"  # type: ignore[attr-defined]
-    console.print(f"[bold]{found.name}[/bold]\n{escape(inspect.getdoc(found) or '')}\n")  # type: ignore[attr-defined]
+    console.print(f"[bold]{found.name}[/bold]\n{escape(_plain(inspect.getdoc(found) or ''))}\n")  # type: ignore[attr-defined]
     for fact, value in facts.items():
         console.print(f"[dim]{fact}:[/dim] {escape(str(value))}")
     console.print(f"\nnext: {following}")
