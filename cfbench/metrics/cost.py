@@ -1,4 +1,4 @@
-"""What a query cost, from the shards that stored it."""
+"""What a query cost, from the shards that stored it; wall time and memory are in the record, as no two runs agree."""
 
 from __future__ import annotations
 
@@ -28,17 +28,6 @@ class _Cost(QueryMetric):
     def update(self, batch: Batch) -> dict[str, Tensor]:
         super().update(batch)
         return {}
-
-
-class Seconds(_Cost):
-    """Wall seconds of ``explain`` a query: its share of the time of its shard; setup is in the record's cost.
-
-    Rewards speed on the machine that the record names. Fooled by a faster machine: compare within one.
-    """
-
-    name = "seconds"
-    unit = "seconds a query"
-    COLUMN = "seconds"
 
 
 class Forwards(_Cost):
