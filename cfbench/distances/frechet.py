@@ -148,14 +148,24 @@ def mixture(parts: list[Moments], weights: Floats) -> Gaussian:
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """``|mean_a - mean_b|^2 + Tr(A + B - 2 (A B)^(1/2))`` of two Gaussians (Dowson & Landau 1982), at least 0.
 
-    With roots A = F^T F and B = G^T G the trace of the root is the nuclear norm of F G^T, the sum of its singular
-    values. With factors of few rows that matrix is small and the norm exact to rounding. Two full covariances instead
-    give the roots of the eigenvalues of ``F B F^T``, in half the time; there, rounding below zero is clipped.
+    The trace of the root is the sum of the roots of the eigenvalues of ``A B``, which one LAPACK routine gives for two
+    full covariances, by Cholesky's factor of A; rounding below zero is clipped. With roots A = F^T F and B = G^T G it
+    also is the nuclear norm of F G^T, the sum of its singular values: for factors of few rows that matrix is small,
+    and the norm exact to rounding where eigenvalues are not.
     """
     shift = a.mean - b.mean
-    root = a.root()
-    if a.factor is None and b.factor is None:
-        shared = np.sqrt(np.linalg.eigvalsh(root @ b.covariance @ root.T).clip(min=0)).sum()
-    else:
-        shared = np.linalg.svd(root @ b.root().T, compute_uv=False).sum()
+    full = a.factor is None and b.factor is None
+    shared = _shared_of_full(a, b) if full else np.linalg.svd(a.root() @ b.root().T, compute_uv=False).sum()
     return max(float(shift @ shift + a.trace + b.trace - 2 * shared), 0.0)
+
+
+def _shared_of_full(a: Gaussian, b: Gaussian) -> float:
+    """Trace of ``(A B)^(1/2)``; without a Cholesky factor, from the symmetric root of A."""
+    from scipy.linalg import eigvalsh
+
+    try:
+        values = eigvalsh(b.covariance, a.covariance, type=2, driver="gv", check_finite=False)  # type: ignore[arg-type]
+    except np.linalg.LinAlgError:
+        root = a.root()
+        values = eigvalsh(root @ b.covariance @ root.T)
+    return float(np.sqrt(values.clip(min=0)).sum())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 
 GROUPS = 20
-"""Groups that samples are dealt into; published experience with block jackknives asks for 20 or more."""
+"""Groups that samples are dealt into: 19 degrees of freedom widen an interval by 7 % against infinitely many."""
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def main() -> None:
         "kernel distance of 5000 vectors of 64 features, with its table of groups": lambda: kernel(*small),
         "neighbourhoods of 5000 vectors of 64 features": lambda: neighbourhoods(*small),
     }
-    lines += ["", "## Peak memory", "", "| | MB |", "|---|---|"]
+    lines += ["", "## Peak memory of numpy's arrays", "", "| | MB |", "|---|---|"]
     lines += [f"| {name} | {peak(work):.0f} |" for name, work in memory.items()]
     lines += [
         "",
