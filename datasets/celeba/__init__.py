@@ -82,7 +82,8 @@ def _folder(root: Path | None) -> Path:
     for folder in [] if root is None else [root, root / "celeba", root / "CelebA"]:
         if (folder / "list_attr_celeba.txt").is_file():
             return folder
-    raise MissingResource(f"CelebA (list_attr_celeba.txt) is not in {root}; {HELP}")
+    where = "here" if root is None else f"in {root}"
+    raise MissingResource(f"CelebA (list_attr_celeba.txt) is not {where}; {HELP}")
 
 
 def read_attributes(root: Path | None) -> pd.DataFrame:

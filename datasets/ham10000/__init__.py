@@ -56,7 +56,8 @@ def read_metadata(root: Path | None) -> tuple[Path, pd.DataFrame]:
                 if not {"image_id", "lesion_id", "dx"} <= set(table.columns):
                     raise CorruptFile(f"{folder / name} has no columns image_id, lesion_id and dx; {HELP}")
                 return folder, table.assign(part=table["lesion_id"].map(_part))
-    raise MissingResource(f"HAM10000 is not in {root}; {HELP}")
+    where = "here" if root is None else f"in {root}"
+    raise MissingResource(f"HAM10000 is not {where}; {HELP}")
 
 
 def read_lesions(folder: Path, names: list[str]) -> Tensor:
