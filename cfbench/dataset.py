@@ -271,6 +271,10 @@ class Dataset(ABC):
             entries[f"{split}.npz"] = file_entry(folder, file)
         return entries
 
+    def absent(self) -> str | None:
+        """What to do for images that the user has to bring and has not yet; None when all are here."""
+        return None
+
     def install(self, root: Path | None) -> list[str]:
         """Take what may not be packaged from the user's folder; a line on each file. Here, nothing."""
         return []

@@ -38,14 +38,19 @@ class FolderDataset(Dataset):
         data = self.verify(self._pack(split))
         return torch.from_numpy(np.load(BytesIO(data), allow_pickle=False))
 
+    def absent(self) -> str | None:
+        if all(f"{split}.npy" in self._built.splits for split in SPLITS):
+            return None
+        return (
+            f"the images of {self.key} may not be shipped ({self.licence}): get them from {self.homepage}, "
+            f"then run: cfbench prepare {self.name} --data DIR"
+        )
+
     def _pack(self, split: str) -> FileEntry:
-        name = f"{split}.npy"
-        if name not in self._built.splits:
-            raise MissingResource(
-                f"the images of {self.key} may not be shipped ({self.licence}): get them from {self.homepage}, "
-                f"then run: cfbench prepare {self.name} --data DIR"
-            )
-        return self._built.splits[name]
+        try:
+            return self._built.splits[f"{split}.npy"]
+        except KeyError:
+            raise MissingResource(self.absent() or "") from None
 
     def verify(self, entry: FileEntry) -> bytes:
         if not entry.file.endswith(".npy"):

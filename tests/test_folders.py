@@ -75,6 +75,7 @@ def test_no_picture_lies_in_the_folder_of_the_data_set(folder: Path) -> None:
 def test_without_the_pictures_the_message_says_how_to_get_them(folder: Path) -> None:
     with pytest.raises(MissingResource, match=r"https://example.org, then run: cfbench prepare own --data DIR"):
         Own(folder).split("test")
+    assert "cfbench prepare own --data DIR" in (Own(folder).absent() or "")
     with pytest.raises(MissingResource, match="give the folder of pictures with --data"):
         Own(folder).install(None)
     with pytest.raises(MissingResource, match=r"30 of 30 pictures are missing"):
@@ -91,6 +92,7 @@ def test_the_users_copy_is_packed_once_and_compared_with_the_pinned_hash(folder:
     assert torch.equal(dataset.split("test").images, expected)
     assert Own(folder).split_hash != pinned, "another pack, other records"
     assert Own(folder).install(None) == lines, "packed once"
+    assert Own(folder).absent() is None
 
 
 def test_a_damaged_pack_is_refused(folder: Path, copies: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PACKAGES = (
     "torch",
@@ -29,12 +34,8 @@ def doctor() -> None:
     from rich.table import Table
 
     from cfbench import provenance
-    from cfbench.errors import CfbenchError
     from cfbench.files import cache_dir
-    from cfbench.judges import Judges
     from cfbench.registry import DATASETS
-    from cfbench.scoring import metrics_for
-    from cfbench.task import Task
     from cfbench.weights import OFFICIAL
 
     console = Console()
@@ -56,27 +57,41 @@ def doctor() -> None:
         facts.add_row(weights.file, "verified" if problem is None else f"[yellow]{escape(problem)}[/yellow]")
     console.print(facts, "")
 
-    broken = False
-    for name in DATASETS.names():
-        dataset = DATASETS.load(name)()
-        try:
-            files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
-            for file in files:
-                dataset.verify(file)
-            console.print(f"task {dataset.key}: {len(files)} files verified")
-            judges = Judges.of(Task(dataset))
-        except CfbenchError as error:
-            broken = True
-            console.print(f"[red]task {dataset.key}: {escape(str(error))}[/red]", soft_wrap=True)
-            continue
-        reasons: dict[str, list[str]] = {}
-        for metric in metrics_for(judges):
-            if reason := metric.blocked():
-                reasons.setdefault(reason, []).append(metric.key)
-        for reason, metrics in reasons.items():
-            console.print(
-                f"  cannot compute [bold]{escape(', '.join(metrics))}[/bold]: {escape(reason)}", soft_wrap=True
-            )
+    sound = [_examine(console, name) for name in DATASETS.names()]
     console.print("\nnext: cfbench prepare, or cfbench evaluate --method NAME")
-    if broken:
+    if not all(sound):
         raise typer.Exit(2)
+
+
+def _examine(console: Console, name: str) -> bool:
+    """Print what is there of a task and what it cannot compute; False if a packaged file is missing or damaged."""
+    from rich.markup import escape
+
+    from cfbench.errors import CfbenchError
+    from cfbench.judges import Judges
+    from cfbench.registry import DATASETS
+    from cfbench.scoring import metrics_for
+    from cfbench.task import Task
+
+    dataset = DATASETS.load(name)()
+    try:
+        absent = dataset.absent()
+        if absent:
+            console.print(f"[yellow]task {dataset.key}: {escape(absent)}[/yellow]", soft_wrap=True)
+            return True
+        files = [*dataset.manifest.splits.values(), *dataset.manifest.networks.values()]
+        for file in files:
+            dataset.verify(file)
+        console.print(f"task {dataset.key}: {len(files)} files verified")
+        judges = Judges.of(Task(dataset))
+    except CfbenchError as error:
+        console.print(f"[red]task {dataset.key}: {escape(str(error))}[/red]", soft_wrap=True)
+        return False
+    reasons: dict[str, list[str]] = {}
+    for metric in metrics_for(judges):
+        if reason := metric.blocked():
+            reasons.setdefault(reason, []).append(metric.key)
+    for reason, metrics in reasons.items():
+        names = escape(", ".join(metrics))
+        console.print(f"  cannot compute [bold]{names}[/bold]: {escape(reason)}", soft_wrap=True)
+    return True

@@ -40,9 +40,9 @@ _ZOO = Zoo(
 def _networks() -> dict[str, NetworkSpec]:
     return {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=10, seed=1
+            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=8, seed=1
         ),
-        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=6, seed=11),
+        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=4, seed=11),
         "oracle-2": _ZOO.trained(
             "oracle",
             "ConvMixer 64, depth 4, patch 4, kernel 5",
@@ -51,7 +51,7 @@ def _networks() -> dict[str, NetworkSpec]:
             depth=4,
             patch=4,
             kernel=5,
-            epochs=10,
+            epochs=6,
             seed=12,
         ),
         "oracle-3": _ZOO.trained(
@@ -61,7 +61,7 @@ def _networks() -> dict[str, NetworkSpec]:
             stem=12,
             growths=(12, 16, 20),
             layers=3,
-            epochs=6,
+            epochs=4,
             seed=13,
         ),
         "extractor": _ZOO.trained(
@@ -71,10 +71,10 @@ def _networks() -> dict[str, NetworkSpec]:
             widths=(12, 16, 32, 48),
             expansion=2,
             features=64,
-            epochs=6,
+            epochs=4,
             seed=21,
         ),
-        **_ZOO.autoencoders(epochs=3, class_epochs=4, seed=30),
+        **_ZOO.autoencoders(epochs=2, class_epochs=3, seed=30),
     }
 
 
@@ -82,7 +82,8 @@ def _folder(root: Path | None) -> Path:
     for folder in [] if root is None else [root, root / "celeba", root / "CelebA"]:
         if (folder / "list_attr_celeba.txt").is_file():
             return folder
-    raise MissingResource(f"CelebA (list_attr_celeba.txt) is not in {root}; {HELP}")
+    where = "here" if root is None else f"in {root}"
+    raise MissingResource(f"CelebA (list_attr_celeba.txt) is not {where}; {HELP}")
 
 
 def read_attributes(root: Path | None) -> pd.DataFrame:

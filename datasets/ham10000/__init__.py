@@ -56,7 +56,8 @@ def read_metadata(root: Path | None) -> tuple[Path, pd.DataFrame]:
                 if not {"image_id", "lesion_id", "dx"} <= set(table.columns):
                     raise CorruptFile(f"{folder / name} has no columns image_id, lesion_id and dx; {HELP}")
                 return folder, table.assign(part=table["lesion_id"].map(_part))
-    raise MissingResource(f"HAM10000 is not in {root}; {HELP}")
+    where = "here" if root is None else f"in {root}"
+    raise MissingResource(f"HAM10000 is not {where}; {HELP}")
 
 
 def read_lesions(folder: Path, names: list[str]) -> Tensor:
@@ -90,9 +91,9 @@ class HAM10000(FolderDataset):
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 500, "validation": 200, "reference": 800, "pool": 3000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=12, seed=1
+            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=10, seed=1
         ),
-        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=8, seed=11),
+        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=6, seed=11),
         "oracle-2": _ZOO.trained(
             "oracle",
             "ConvMixer 64, depth 4, patch 4, kernel 5",
@@ -101,7 +102,7 @@ class HAM10000(FolderDataset):
             depth=4,
             patch=4,
             kernel=5,
-            epochs=12,
+            epochs=10,
             seed=12,
         ),
         "oracle-3": _ZOO.trained(
@@ -111,7 +112,7 @@ class HAM10000(FolderDataset):
             stem=12,
             growths=(12, 16, 20),
             layers=3,
-            epochs=8,
+            epochs=6,
             seed=13,
         ),
         "extractor": _ZOO.trained(
@@ -121,10 +122,10 @@ class HAM10000(FolderDataset):
             widths=(12, 16, 32, 48),
             expansion=2,
             features=64,
-            epochs=8,
+            epochs=6,
             seed=21,
         ),
-        **_ZOO.autoencoders(epochs=4, class_epochs=8, seed=30),
+        **_ZOO.autoencoders(epochs=3, class_epochs=6, seed=30),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -90,7 +90,7 @@ class ISIC2017(Dataset):
     title = "ISIC 2017"
     classes = CLASSES
     image_shape = (3, SIDE, SIDE)
-    licence = "CC-0"
+    licence = "CC-0, as ISIC states"
     citation = "Codella et al.: Skin lesion analysis toward melanoma detection, ISBI 2018 (arXiv 1710.05006)"
     homepage = "https://challenge.isic-archive.com/data/#2017"
     balanced = False
