@@ -13,6 +13,7 @@ from cfbench.dataset import Images
 from cfbench.judges import Judges, Member
 from cfbench.metrics.base import Metric, Scores
 from cfbench.pieces import Piece
+from cfbench.scoring import batch_of as batch_of_piece
 
 SHAPE = (1, 4, 4)
 
@@ -95,9 +96,7 @@ def piece_of(
 
 
 def batch_of(judges: Judges, queries: Tensor, made: Tensor, **options: Any) -> Batch:
-    from cfbench import scoring
-
-    return scoring.batch_of(piece_of(queries, made, **options), judges)
+    return batch_of_piece(piece_of(queries, made, **options), judges)
 
 
 @torch.inference_mode()

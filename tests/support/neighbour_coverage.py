@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from judged import Lookup, batch_of, judges_of, member, numbered
+from judged import Lookup, batch_of, judges_of, member
 
 from cfbench.batch import Batch
 from cfbench.dataset import Images
 from cfbench.distances.neighbours import neighbourhoods
 from cfbench.metrics.base import Metric
 from cfbench.metrics.manifold import Coverage, Density, Precision, Recall
+from cfbench.record import Score
 
 METRICS: tuple[type[Metric], ...] = (Precision, Recall, Density, Coverage)
 
@@ -33,10 +34,10 @@ class Setting:
         vectors = random.normal(size=(count, self.dimensions))
         if self.heavy:
             vectors /= np.sqrt(random.chisquare(5, size=(count, 1)) / 5)
-        return vectors.astype(np.float32).astype(np.float64)
+        return vectors
 
     def made(self, random: np.random.Generator) -> np.ndarray:
-        return (self.draw(random, self.n) * self.scale + self.shift).astype(np.float32).astype(np.float64)
+        return self.draw(random, self.n) * self.scale + self.shift
 
 
 EASY = Setting(n=100, real=150, dimensions=4, scale=0.6, shift=0.3)
@@ -50,31 +51,32 @@ SETTINGS = (
 )
 
 
+class Table(Lookup):
+    """A table whose rows are numbered by the first two pixels."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        low, high = images[:, 0, 0].mul(255).round().long().unbind(dim=1)
+        return self.table[low + 256 * high]
+
+
+def images_of(places: range) -> torch.Tensor:
+    """Images of two pixels that give their places in a table."""
+    numbers = torch.tensor(places)
+    return torch.stack([numbers % 256, numbers // 256], dim=1).to(torch.uint8).view(-1, 1, 1, 2)
+
+
 def batch_with(made: np.ndarray, real: np.ndarray) -> Batch:
-    """A batch whose features are the given vectors: images are numbers, and the extractor a table."""
-    shape = (1, 1, 2)
-
-    def images(start: int, count: int) -> torch.Tensor:
-        places = torch.arange(start, start + count)
-        made = numbered([0] * count, shape)
-        made[:, 0, 0, 0], made[:, 0, 0, 1] = places % 256, places // 256
-        return made
-
-    class Table(Lookup):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            levels = images[:, 0, 0].mul(255).round().long()
-            return self.table[levels[:, 0] + 256 * levels[:, 1]]
-
-    reference = Images(images(len(made), len(real)), torch.ones(len(real), dtype=torch.int64))
+    """A batch whose features, and those of the held-out real images, are the given vectors."""
+    n, everything = len(made), len(made) + len(real)
+    extractor = Table(np.concatenate([made, real]).tolist())
+    reference = Images(images_of(range(n, everything)), torch.ones(len(real), dtype=torch.int64))
     judges = judges_of(
-        member("extractor", Table(np.concatenate([made, real]).tolist())), classes=2, image_shape=shape,
-        reference=reference, verdicts="given",
-    )  # fmt: skip
-    counterfactuals = images(0, len(made))
-    return batch_of(judges, counterfactuals, counterfactuals, given=[1] * len(made))
+        member("extractor", extractor), classes=2, image_shape=(1, 1, 2), reference=reference, verdicts="given"
+    )
+    return batch_of(judges, images_of(range(n)), images_of(range(n)), given=[1] * n)
 
 
-def scored(made: np.ndarray, real: np.ndarray) -> Iterator:
+def scored(made: np.ndarray, real: np.ndarray) -> Iterator[Score]:
     """The scores of the four metrics."""
     batch = batch_with(made, real)
     for kind in METRICS:
