@@ -16,10 +16,12 @@ def number(value: float | None) -> str:
 
 
 def _cell(score: Score | None) -> str:
+    """Value, bias-corrected value after ``≈`` if there is one, and interval."""
     if score is None:
         return ""
+    corrected = "" if score.corrected is None else f" [dim]≈ {number(score.corrected)}[/dim]"
     interval = f" [dim]\\[{number(score.ci95[0])}, {number(score.ci95[1])}][/dim]" if score.ci95 else ""
-    return f"{number(score.value)}{interval}"
+    return f"{number(score.value)}{corrected}{interval}"
 
 
 def print_record(console: Console, record: Record) -> None:

@@ -223,7 +223,7 @@ class CorruptionRealismChange(SplitFrechetDistance):
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
-        return [cls(judges, space) for space in judges.spaces[:1]]
+        return super().instances(judges)[:1]
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         for name, run in batch.reruns.items():
