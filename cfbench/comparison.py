@@ -16,7 +16,7 @@ from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMi
 from cfbench.files import content_hash
 from cfbench.metrics.base import FAMILIES, Metric
 from cfbench.record import TABLE, Record, Score
-from cfbench.registry import METRICS
+from cfbench.registry import metric_of
 from cfbench.stats import LEVEL, Floats, Pair, paired_differences
 
 SUBSETS = ("all", "flipped")
@@ -150,7 +150,7 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
         raise InvalidParameter(f"unknown subset {subset!r}; choose {' or '.join(SUBSETS)}")
     scored = {name for group in groups for run in group.runs for name in run.record.scores}
     for name in metrics or ():
-        METRICS.load(name)
+        metric_of(name)
         if name not in scored:
             raise InvalidParameter(f"no run has a score of {name}; choose among {', '.join(sorted(scored))}")
     classes = _registered(scored if metrics is None else set(metrics))
@@ -179,7 +179,7 @@ def _registered(names: set[str]) -> dict[str, type[Metric]]:
     classes: dict[str, type[Metric]] = {}
     for name in sorted(names):
         try:
-            classes[name] = METRICS.load(name)
+            classes[name] = metric_of(name)
         except UnknownName:
             continue
     return dict(sorted(classes.items(), key=lambda item: FAMILIES.index(item[1].family)))

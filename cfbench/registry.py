@@ -23,6 +23,7 @@ from cfbench.files import sha256_bytes
 
 if TYPE_CHECKING:
     from cfbench.dataset import Dataset
+    from cfbench.metrics.base import Metric
 
 
 @dataclass(frozen=True)
@@ -163,3 +164,13 @@ def load_dataset(key: str) -> Dataset:
     if version and version != dataset.version:
         raise UnknownName(f"unknown task {key!r}; this release has {dataset.key}")
     return dataset
+
+
+def metric_of(key: str) -> type[Metric]:
+    """The metric class behind the name of a score, which is its own or ends with a feature space: ``fd[extractor]``.
+
+    Raises:
+        UnknownName: no metric of this name is registered.
+    """
+    found: type[Metric] = METRICS.load(key.partition("[")[0])
+    return found

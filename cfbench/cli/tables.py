@@ -30,9 +30,9 @@ def print_record(console: Console, record: Record) -> None:
     from rich.table import Table
 
     from cfbench.metrics.base import FAMILIES
-    from cfbench.registry import METRICS
+    from cfbench.registry import metric_of
 
-    metrics = {key: METRICS.load(key.partition("[")[0]) for key in record.scores}
+    metrics = {key: metric_of(key) for key in record.scores}
     order = sorted(metrics, key=lambda name: FAMILIES.index(metrics[name].family))
     table = Table("metric", "", f"all ({record.queries.requested})", "flipped only", "floor", box=None, pad_edge=False)
     blank: dict[str, list[str]] = {}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cfbench.collector import groups_of
-from cfbench.distances.intervals import jackknife
+from cfbench.distances.intervals import plain_jackknife
 from cfbench.metrics.agreement import jensen_shannon
 from cfbench.metrics.base import Metric, QueryMetric, Scores
 from cfbench.record import Score
@@ -118,7 +118,7 @@ class CorrelationDifference(Metric):
             data, changes = (correlations(values, target) for values in pair)
             return float(np.abs(data - changes).sum())
 
-        found = jackknife(difference)
+        found = plain_jackknife(difference)
         return Score(
             value=found.value,
             ci95=(max(found.interval[0], 0.0), max(found.interval[1], 0.0)),
@@ -126,7 +126,6 @@ class CorrelationDifference(Metric):
             version=self.version,
             network=self.network,
             replicates=tuple(found.replicates.tolist()),
-            corrected=found.estimate,
         )
 
 
