@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from cfbench.images import quantise, read_image
 
 COLUMNS = ("targets", "labels", "predictions", "failed")
 """Arrays beside the images of an npz file that are read: a number an image."""
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What reading a damaged or encrypted archive raises."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def _read_exact(path: Path, shape: tuple[int, int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Npz(ImageSet):
-    member: str = "images"
+    member: str = "images.npy"
     layout: str = "NCHW"
     dtype: str = "uint8"
 
@@ -114,13 +118,13 @@ class _Npz(ImageSet):
         channels, height, width = self.shape
         stored = (height, width, channels) if self.layout == "NHWC" else self.shape
         row = int(np.prod(stored)) * np.dtype(self.dtype).itemsize
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.member}.npy") as stream:
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
             _header(cast("zipfile.ZipExtFile", stream), self.path, self.member)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
                 try:
                     data = stream.read(count * row)
-                except (zipfile.BadZipFile, EOFError) as error:
+                except UNREADABLE as error:
                     raise CorruptFile(f"{self.path} is damaged: {error}; save it again") from error
                 if len(data) != count * row:
                     raise CorruptFile(f"{self.path} is truncated in array {self.member}; save it again")
@@ -158,43 +162,52 @@ def _header(stream: zipfile.ZipExtFile, path: Path, member: str) -> tuple[tuple[
 
 def _open_npz(path: Path) -> ImageSet:
     arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    entries: dict[str, str] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
                 with archive.open(entry) as stream:
                     member = entry.removesuffix(".npy")
                     arrays[member] = _header(cast("zipfile.ZipExtFile", stream), path, member)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+                    entries[member] = entry
+    except (*UNREADABLE, OSError) as error:
         raise CorruptFile(f"{path} is not a readable npz file ({error}); save it with numpy.savez") from error
     sets = [member for member, (shape, _) in arrays.items() if len(shape) >= 3]
     member = "images" if "images" in arrays else sets[0] if len(sets) == 1 else ""
     if not member:
-        held = ", ".join(f"{name} {list(shape)}" for name, (shape, _) in arrays.items())
+        held = ", ".join(f"{name} {list(shape)}" for name, (shape, _) in arrays.items()) or "nothing"
         raise InvalidParameter(f"{path} has no array called images; it holds {held}")
     shape, dtype = arrays[member]
     layout, image_shape = _layout(path, shape)
     if dtype != np.uint8 and dtype.kind != "f":
         raise InvalidParameter(f"{path} holds {dtype} images; expected 8-bit images (uint8), or floats in [0, 1]")
-    columns = {}
-    with np.load(path, allow_pickle=False) as loaded:
-        for name in COLUMNS:
-            if name in arrays:
-                if arrays[name][0] != (shape[0],):
-                    found = list(arrays[name][0])
-                    raise InvalidParameter(f"{path} holds {name} of shape {found}; expected [{shape[0]}], one an image")
-                columns[name] = loaded[name]
+    columns = {name: _column(path, name, *arrays[name], count=shape[0]) for name in COLUMNS if name in arrays}
     names = [f"{index:06d}" for index in range(shape[0])]
-    return _Npz(path, names, image_shape, sha256_file(path), columns, member, layout, dtype.str)
+    return _Npz(path, names, image_shape, sha256_file(path), columns, entries[member], layout, dtype.str)
+
+
+def _column(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], *, count: int) -> NDArray[Any]:
+    """An array of numbers or flags, one an image."""
+    if shape != (count,):
+        raise InvalidParameter(f"{path} holds {name} of shape {list(shape)}; expected [{count}], one an image")
+    if dtype.kind not in "biuf":
+        raise InvalidParameter(f"{path} holds {name} of type {dtype}; expected numbers")
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            values: NDArray[Any] = loaded[name]
+    except (*UNREADABLE, ValueError) as error:
+        raise CorruptFile(f"{path} is damaged in array {name}: {error}; save it again") from error
+    return values
 
 
 def _layout(path: Path, shape: tuple[int, ...]) -> tuple[str, tuple[int, int, int]]:
     """Order of the dimensions of an array of images, and (C, H, W)."""
-    match shape:
-        case (count, height, width) if count:
+    match shape if all(shape) else ():
+        case (_, height, width):
             return "NCHW", (1, height, width)
-        case (count, 1 | 3 as channels, height, width) if count:
+        case (_, 1 | 3 as channels, height, width):
             return "NCHW", (channels, height, width)
-        case (count, height, width, 1 | 3 as channels) if count:
+        case (_, height, width, 1 | 3 as channels):
             return "NHWC", (channels, height, width)
     raise InvalidParameter(
         f"{path} holds images of shape {list(shape)}; expected [N, H, W], [N, C, H, W] or [N, H, W, C] with 1 or 3 "
