@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,16 @@ BLOCK = 1024
 @dataclass(frozen=True)
 class Neighbourhoods:
     """Shares of made vectors in real balls (``precision``), of real vectors in made balls (``recall``), real balls a
-    made vector is in, over k (``density``, about 1, unbounded), and of real balls with a made vector (``coverage``)."""
+    made vector is in, over k (``density``, about 1, unbounded), and of real balls with a made vector (``coverage``).
+
+    ``densities`` are those of the made vectors, ``[N]``, whose mean ``density`` is.
+    """
 
     precision: float
     recall: float
     density: float
     coverage: float
+    densities: Floats = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbourhoods:
@@ -51,14 +55,20 @@ def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbour
     reach_made, reach_real = _reach(made, k), _reach(real, k)
 
     in_real, in_made = np.zeros(len(made), dtype=bool), np.zeros(len(real), dtype=bool)
-    balls, covered = 0, np.zeros(len(real), dtype=bool)
+    balls, covered = np.zeros(len(made)), np.zeros(len(real), dtype=bool)
     for rows, columns, squared in _blocks(made, real):
         in_real[rows] |= (squared <= reach_real[columns] + slack).any(axis=1)
         in_made[columns] |= (squared <= reach_made[rows, None] + slack).any(axis=0)
         inside = squared < reach_real[columns] - slack
-        balls += int(inside.sum())
+        balls[rows] += inside.sum(axis=1)
         covered[columns] |= inside.any(axis=0)
-    return Neighbourhoods(float(in_real.mean()), float(in_made.mean()), balls / (k * len(made)), float(covered.mean()))
+    return Neighbourhoods(
+        precision=float(in_real.mean()),
+        recall=float(in_made.mean()),
+        density=float(balls.sum()) / (k * len(made)),
+        coverage=float(covered.mean()),
+        densities=balls / k,
+    )
 
 
 def _reach(vectors: Floats, k: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,7 @@ from cfbench.distances.neighbours import NEIGHBOURS, Neighbourhoods, neighbourho
 from cfbench.judges import Judges
 from cfbench.metrics.realism import SetMetric
 from cfbench.spaces import Space
-from cfbench.stats import Interval, wilson
+from cfbench.stats import Interval, bootstrap_mean, wilson
 
 COMPARED = 1000
 """Images on either side: the first counterfactuals, and as many held-out real ones in the targets' classes."""
@@ -70,11 +71,11 @@ class _Manifold(SetMetric):
 
     def estimate(self, subset: str) -> Jackknife:
         found = plain_jackknife(lambda left_out: self.figure(subset, left_out))
-        return replace(found, interval=self.interval(found, self.counted(subset)))
+        return replace(found, interval=self.interval(found, subset))
 
-    def interval(self, found: Jackknife, n: int) -> Interval:
-        """95 % interval of a figure over ``n`` counterfactuals; the plain jackknife's."""
-        return found.interval
+    @abstractmethod
+    def interval(self, found: Jackknife, subset: str) -> Interval:
+        """95 % interval of the figure of a subset."""
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         value: float = getattr(self.manifolds.at(subset, tuple(left_out)), self.name)
@@ -86,8 +87,9 @@ class _Manifold(SetMetric):
 
 
 class _RealShare(_Manifold):
-    def interval(self, found: Jackknife, n: int) -> Interval:
-        """The jackknife's, but no narrower than Wilson's of ``n``: near 0 and 1 replicates hardly differ."""
+    def interval(self, found: Jackknife, subset: str) -> Interval:
+        """The jackknife's, but no narrower than Wilson's: near 0 and 1 replicates hardly differ."""
+        n = self.counted(subset)
         limits = (found.interval, wilson(round(found.value * n), n))
         return min(low for low, _ in limits), max(high for _, high in limits)
 
@@ -102,7 +104,8 @@ class Precision(_Manifold):
     unit = "share of counterfactuals"
     citation = "Kynkaanniemi et al., arXiv 1904.06991"
 
-    def interval(self, found: Jackknife, n: int) -> Interval:
+    def interval(self, found: Jackknife, subset: str) -> Interval:
+        n = self.counted(subset)
         return wilson(round(found.value * n), n)
 
 
@@ -127,6 +130,10 @@ class Density(_Manifold):
     unit = "ratio"
     bounds = (0.0, float("inf"))
     citation = "Naeem et al., arXiv 2002.09797"
+
+    def interval(self, found: Jackknife, subset: str) -> Interval:
+        """The bootstrap's over counterfactuals, of whose densities it is the mean."""
+        return bootstrap_mean(self.manifolds.at(subset, ()).densities) or found.interval
 
 
 class Coverage(_RealShare):
