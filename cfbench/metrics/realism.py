@@ -37,7 +37,7 @@ class SetMetric(Metric):
     """
 
     family = "realism"
-    needs = ("extractor", "reference")
+    needs = ("reference",)
 
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges)
@@ -49,7 +49,11 @@ class SetMetric(Metric):
 
     @property
     def key(self) -> str:
-        return self.name if self.space is self.judges.spaces[0] else f"{self.name}[{self.space.name}]"
+        shortened = self.space.name in self.judges.names("extractor")[:1]
+        return self.name if shortened else f"{self.name}[{self.space.name}]"
+
+    def blocked(self) -> str | None:
+        return self.space.problem() or super().blocked()
 
     @property
     def network(self) -> str:
@@ -163,16 +167,23 @@ class SplitFrechetDistance(_Frechet):
         return mixture(self._classes, self.collector.shares(subset, left_out))
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
-        made = self.collector.without(subset, left_out).gaussian
-        return frechet_distance(made, self.wanted(subset, left_out))
+        def found() -> float:
+            made = self.collector.without(subset, left_out).gaussian
+            return frechet_distance(made, self.wanted(subset, left_out))
+
+        return self.judges.once(f"split_fd {self.space.name} {subset} {sorted(left_out)}", found)
 
     def floor(self, subset: str) -> float:
         """Held-out images in the classes of the targets, as many, against the others; averaged over seeded draws.
 
         At most half of a class is drawn, so there are fewer where one class is the target of very many queries.
         """
-        counts = self.collector.targets[subset].sum(axis=0)
-        return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+
+        def found() -> float:
+            counts = self.collector.targets[subset].sum(axis=0)
+            return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+
+        return self.judges.once(f"split_fd floor {self.space.name} {subset}", found)
 
     def _drawn(self, counts: np.ndarray, seed: int) -> float:
         random = np.random.default_rng(seed)
