@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from cfbench.collector import Collector
 from cfbench.dataset import Dataset, Images
 from cfbench.errors import MissingResource
+from cfbench.feature_cache import kept_features
+from cfbench.files import sha256_bytes
+from cfbench.imagenet import imagenet_space
 from cfbench.images import dequantise
 from cfbench.networks import FeatureNetwork
 from cfbench.spaces import Space, space_of
@@ -25,6 +28,9 @@ T = TypeVar("T")
 
 BATCH = 250
 """Images a scoring batch; fixed, so that scoring again gives the same bits."""
+
+WORTH_KEEPING = 1000
+"""Held-out real images from which their features by published networks are kept on disk."""
 
 REQUIRED = ("classifier", "oracle", "extractor")
 """Roles whose networks must be there before a task is run."""
@@ -164,11 +170,13 @@ class Judges:
 
     @cached_property
     def spaces(self) -> list[Space]:
-        """Feature spaces in which sets are compared: the extractors', then that of the autoencoder of all classes."""
+        """Feature spaces in which sets are compared: the extractors', that of the autoencoder of all classes, and for
+        RGB images that of an ImageNet network."""
         names = self.names("extractor")
         if self.autoencoder(None) in self._members:
             names.append(self.autoencoder(None))
-        return [space_of(name, self.identity(name), self.network(name)) for name in names]
+        spaces = [space_of(name, self.identity(name), self.network(name)) for name in names]
+        return [*spaces, imagenet_space(self.device)] if self.image_shape[0] == 3 else spaces
 
     def missing(self, need: str) -> str | None:
         """Why a metric is blank that needs a role or one of ``ABSENT``; None if what it needs is there."""
@@ -202,11 +210,23 @@ class Judges:
     @torch.inference_mode()
     def reference_features(self, space: Space) -> Tensor:
         """Features of the held-out real images in a space, computed once, ``[N, D]`` float64 on the CPU."""
-        return self.once(f"reference {space.name}", lambda: self._embed_reference(space))
+        return self.once(f"reference {space.name}", lambda: self._reference_features(space).double())
 
-    def _embed_reference(self, space: Space) -> Tensor:
-        parts = [space.embed(dequantise(part.to(self.device))) for part in self.reference.images.split(BATCH)]
-        return torch.cat([part.to("cpu", torch.float64) for part in parts])
+    def _reference_features(self, space: Space) -> Tensor:
+        images = self.reference.images
+        embed = partial(self._embed, space, images)
+        if not space.published or len(images) < WORTH_KEEPING:
+            return embed()
+        key = {
+            "space": space.identity,
+            "images": f"{list(images.shape)} {sha256_bytes(images.cpu().numpy().tobytes())}",
+            "torch": torch.__version__,
+            "device": self.device.type,
+        }
+        return kept_features(key, embed)
+
+    def _embed(self, space: Space, images: Tensor) -> Tensor:
+        return torch.cat([space.embed(dequantise(part.to(self.device))).cpu() for part in images.split(BATCH)])
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for all metrics that ask under ``key``."""

@@ -18,12 +18,16 @@ class Space:
         name: as in the score's name, ``fd[name]``. identity: of the network behind it.
         embed: features ``[B, D]`` of images ``[B, C, H, W]`` in [0, 1].
         network: name of the judging network whose shared feature maps serve instead, if one does.
+        problem: why images cannot be embedded here, or None.
+        published: whether the identity says all that features depend on, so that they may be kept between runs.
     """
 
     name: str
     identity: str
     embed: Callable[[Tensor], Tensor]
     network: str | None = None
+    problem: Callable[[], str | None] = lambda: None
+    published: bool = False
 
 
 NOWHERE = Space("nowhere", identity="", embed=lambda images: images.flatten(1))

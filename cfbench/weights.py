@@ -1,4 +1,4 @@
-"""Published weight files that give metrics their names: verified by sha256, in torch's own cache folder."""
+"""Published weight files that give metrics their names: verified by sha256, in the folders where others keep them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from cfbench.files import read_verified
 
 @dataclass(frozen=True)
 class OfficialWeights:
-    """A published weight file that gives a metric its name."""
+    """A published weight file that gives a metric its name; ``folder`` is where its own package keeps it, if not in
+    torch's cache."""
 
     file: str
     sha256: str
     url: str
+    folder: str | None = None
 
     @property
     def path(self) -> Path:
-        """Where torch's hub and torchvision keep the file."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        """Where the file's own package keeps it, or else torch's hub and torchvision."""
+        folder = Path(torch.hub.get_dir()) / "checkpoints" if self.folder is None else Path(self.folder).expanduser()
+        return folder / self.file
 
     def problem(self) -> str | None:
         """Why the file cannot be used, or None; the whole file is hashed."""
@@ -48,7 +51,7 @@ class OfficialWeights:
         return loaded
 
     def download(self) -> Path:
-        """Fetch the file into torch's cache, with a progress bar, unless it is there.
+        """Fetch the file into its cache folder, with a progress bar, unless it is there.
 
         Raises:
             CorruptFile: it cannot be downloaded or has another hash.
@@ -88,4 +91,11 @@ SQUEEZENET = OfficialWeights(
     sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
     url="https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
 )
-OFFICIAL = (INCEPTION, ALEXNET, VGG, SQUEEZENET)
+CLIP = OfficialWeights(
+    file="ViT-L-14-336px.pt",
+    sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+    url="https://openaipublic.azureedge.net/clip/models/"
+    "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+    folder="~/.cache/clip",
+)
+OFFICIAL = (INCEPTION, ALEXNET, VGG, SQUEEZENET, CLIP)

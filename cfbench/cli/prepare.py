@@ -29,7 +29,7 @@ def prepare(
         Path | None, typer.Option(envvar="CFBENCH_DATA", help="Folder of the raw files; else the usual places.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is rebuilt; by default the user's cache.")] = None,
-    official: Annotated[bool, typer.Option("--official", help="Download the weights that LPIPS and FID need.")] = False,
+    official: Annotated[bool, typer.Option("--official", help="Download the weights of LPIPS, FID and CMMD.")] = False,
 ) -> None:
     """Verify the frozen files of a task, or rebuild its networks and splits and compare them."""
     from rich.console import Console

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cfbench import weights
+from cfbench.inception import FastInception
 from cfbench.metrics.base import QueryMetric
 from cfbench.metrics.realism import FrechetDistance, SetMetric
 from cfbench.spaces import Space
@@ -92,8 +93,8 @@ class LPIPS(QueryMetric):
         return distance.flatten()
 
 
-def inception(device: torch.device) -> nn.Module:
-    """pytorch-fid's Inception with the official weights, on ``device``."""
+def inception() -> nn.Module:
+    """pytorch-fid's Inception with the official weights."""
     from pytorch_fid import inception as package
 
     def verified(*arguments: Any, **options: Any) -> dict[str, Tensor]:
@@ -106,17 +107,19 @@ def inception(device: torch.device) -> nn.Module:
             network: nn.Module = package.InceptionV3([3])
     finally:
         package.load_state_dict_from_url = original
-    return network.eval().requires_grad_(False).to(device)
+    return network
 
 
 def inception_space(judges: Judges) -> Space:
-    """The space of FID and KID: 2048 pooled features, computed as pytorch-fid does; loads when first used."""
-    network = cache(lambda: inception(judges.device))
+    """The space of FID and KID: pytorch-fid's 2048 pooled features up to float32 rounding; loads when first used."""
+    network = cache(lambda: FastInception(inception()).to(judges.device))
 
     def embed(images: Tensor) -> Tensor:
-        return torch.cat([network()(rgb(part))[0].flatten(1) for part in images.split(50)])
+        features: Tensor = network()(rgb(images))
+        return features
 
-    return Space("inception", f"inception-2015-12-05@{weights.INCEPTION.sha256[:12]} pytorch-fid", embed)
+    identity = f"inception-2015-12-05@{weights.INCEPTION.sha256[:12]} pytorch-fid"
+    return Space("inception", identity, embed, problem=weights.INCEPTION.problem, published=True)
 
 
 class OnInception(SetMetric):
@@ -130,16 +133,13 @@ class OnInception(SetMetric):
     def key(self) -> str:
         return self.name
 
-    def blocked(self) -> str | None:
-        return weights.INCEPTION.problem()
-
 
 class FID(OnInception, FrechetDistance):
     """Frechet Inception distance between counterfactuals and their queries, on the official Inception weights.
 
     The figure other papers print. Rewards looking like the queries as a set; needs thousands of images to mean much.
-    Fooled by unchanged images, see ``fd``. Computed as pytorch-fid does: 2048 pooled features, images enlarged
-    bilinearly to 299, 2x - 1.
+    Fooled by unchanged images, see ``fd``. On pytorch-fid's features: 2048 pooled, images enlarged bilinearly to 299,
+    2x - 1.
     """
 
     name = "fid"

@@ -39,7 +39,7 @@ class SetMetric(Metric):
     """
 
     family = "realism"
-    needs = ("extractor", "reference")
+    needs = ("reference",)
 
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges)
@@ -51,7 +51,11 @@ class SetMetric(Metric):
 
     @property
     def key(self) -> str:
-        return f"{self.name}[{self.space.name}]" if self.space in self.judges.spaces[1:] else self.name
+        plain = self.space is NOWHERE or self.space.name in self.judges.names("extractor")[:1]
+        return self.name if plain else f"{self.name}[{self.space.name}]"
+
+    def blocked(self) -> str | None:
+        return self.space.problem() or super().blocked()
 
     @property
     def network(self) -> str | None:
@@ -182,15 +186,20 @@ class SplitFrechetDistance(_Frechet):
         return frechet_distance(collector.without(subset, left_out).gaussian, self.wanted(subset, left_out))
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
-        return self.distance(self.collector, subset, left_out)
+        key = f"split_fd {self.space.name} {subset} {sorted(left_out)}"
+        return self.judges.once(key, lambda: self.distance(self.collector, subset, left_out))
 
     def floor(self, subset: str) -> float:
         """Held-out images in the classes of the targets, as many, against the others; averaged over seeded draws.
 
         At most half of a class is drawn, so there are fewer where one class is the target of very many queries.
         """
-        counts = self.collector.targets[subset].sum(axis=0)
-        return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+
+        def found() -> float:
+            counts = self.collector.targets[subset].sum(axis=0)
+            return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+
+        return self.judges.once(f"split_fd floor {self.space.name} {subset}", found)
 
     def _drawn(self, counts: np.ndarray, seed: int) -> float:
         random = np.random.default_rng(seed)

