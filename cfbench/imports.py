@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cfbench.dataset import Images
-from cfbench.errors import InvalidParameter, MissingResource
+from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
 from cfbench.files import content_hash, write_atomic
 from cfbench.image_sets import ImageSet
 from cfbench.images import dequantise
@@ -23,9 +25,8 @@ from cfbench.provenance import provenance
 from cfbench.record import TABLE, Card, Queries, Record, RunKey
 from cfbench.scoring import Scored, score
 from cfbench.task import Task
-from cfbench.user_networks import count_classes
+from cfbench.user_networks import ROLES, VOTING, check_judge, count_classes
 
-VOTING = ("classifier", "oracle")
 ELSEWHERE = "made elsewhere"
 SAME_CLASS = "the target is the class that the query has already"
 
@@ -78,14 +79,21 @@ def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
     if path is not None:
         if not path.is_file():
             raise MissingResource(f"{path} is missing; give a CSV file with columns name and target")
-        table = pd.read_csv(path, dtype={"name": str})
+        try:
+            table = pd.read_csv(path, dtype={"name": str})
+        except ValueError as error:
+            raise CorruptFile(f"{path} is not a readable CSV file ({error}); save it again") from error
         if "target" not in table or ("name" not in table and len(table) != len(images)):
             raise InvalidParameter(
                 f"{path} has columns {', '.join(map(str, table))} and {len(table)} rows; expected name and target for "
                 f"{len(images)} images"
             )
         if "name" in table:
-            table = table.drop_duplicates("name").set_index("name").reindex(images.names)
+            table = table.drop_duplicates(["name", "target"])
+            twice = table["name"][table["name"].duplicated()].tolist()
+            if twice:
+                raise InvalidParameter(f"{path} has several targets for {_some(twice)}; give one a name")
+            table = table.set_index("name").reindex(images.names)
         absent = table.index[table["target"].isna()].tolist()
         if absent:
             raise InvalidParameter(f"{path} has no target for {_some([str(name) for name in absent])}")
@@ -94,14 +102,20 @@ def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
         raise InvalidParameter(
             "there are no targets; give --targets CSV (columns name, target), or an array targets in an npz file"
         )
-    if found.dtype.kind not in "iu" and not (found.dtype.kind == "f" and np.equal(found, np.floor(found)).all()):
-        raise InvalidParameter(f"targets are {found.dtype}; expected class numbers, 0 for the first")
-    return torch.from_numpy(found.astype(np.int64))
+    return _class_numbers(found, "targets")
+
+
+def _class_numbers(values: NDArray[Any], what: str) -> Tensor:
+    """Whole numbers as int64 ``[N]``."""
+    if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and np.equal(values, np.floor(values)).all()):
+        kind = "fractions" if values.dtype.kind == "f" else values.dtype
+        raise InvalidParameter(f"{what} are {kind}; expected class numbers, 0 for the first")
+    return torch.from_numpy(values.astype(np.int64))
 
 
 def pieces_of_import(imported: Imported, judges: Judges) -> Iterator[Piece]:
     """Imported pairs, a batch at a time; a query whose target is its own class has failed."""
-    given = imported.images.columns.get("predictions")
+    given = None if judges.names("classifier") else _predictions(imported.images)
     flags = imported.images.columns.get("failed", np.zeros(len(imported), dtype=bool)).astype(bool)
     first = 0
     for stored, queries in zip(imported.images.batches(BATCH), imported.queries.batches(BATCH), strict=True):
@@ -114,10 +128,7 @@ def pieces_of_import(imported: Imported, judges: Judges) -> Iterator[Piece]:
         ]
         failed = torch.tensor([bool(error) for error in errors])
         kept = torch.where(failed[:, None, None, None], queries, stored)
-        verdicts = (
-            None if given is None or judges.names("classifier") else torch.from_numpy(given[here].astype(np.int64))
-        )
-        yield Piece(first, queries, sources, targets, kept, errors, given=verdicts)
+        yield Piece(first, queries, sources, targets, kept, errors, given=None if given is None else given[here])
         first = here.stop
 
 
@@ -126,7 +137,11 @@ def _sources(imported: Imported, judges: Judges, queries: Tensor, here: slice) -
     if judges.names("classifier"):
         network = judges.network(judges.classifier)
         return network(dequantise(queries.to(judges.device))).argmax(dim=1).cpu()  # type: ignore[no-any-return]
-    return torch.from_numpy(imported.queries.columns["predictions"][here].astype(np.int64))
+    return _predictions(imported.queries)[here]
+
+
+def _predictions(part: ImageSet) -> Tensor:
+    return _class_numbers(part.columns["predictions"], f"predictions in {part.path}")
 
 
 def judges_of_import(
@@ -143,17 +158,25 @@ def judges_of_import(
             f"images are {list(imported.images.shape)}, {task.key} has {list(task.dataset.image_shape)}; scale them to "
             "its size, or bring a classifier of your own"
         )
+    sample = dequantise(next(imported.queries.batches(2)))
+    for member in members:
+        if member.role not in VOTING:
+            check_judge(member, sample)
+    explained = [member.name for member in members if member.role == "classifier"]
+    if len(explained) > 1:
+        raise InvalidParameter(f"there are {len(explained)} classifiers, {', '.join(explained)}; give one to explain")
     verdicts = None
-    if task is None and not any(member.role == "classifier" for member in members):
+    if task is None and not explained:
         verdicts = _verdicts(imported)
-    _check_targets(imported, _classes(imported, members, task))
+    classes = _classes(imported, members, task, sample)
+    _check_targets(imported, classes)
     if task is not None:
         judges = Judges.of(task, members)
         judges.costs = False
         return judges
     return Judges(
         members,
-        classes=_classes(imported, members, None),
+        classes=classes,
         image_shape=imported.images.shape,
         device=device,
         reference=None if imported.reference is None else partial(_labelled, imported.reference),
@@ -168,12 +191,13 @@ def _verdicts(imported: Imported) -> str:
         raise InvalidParameter(
             "nobody says what the classifier sees; give --task, --classifier, or an array predictions in both npz files"
         )
+    for part in (imported.images, imported.queries):
+        _predictions(part)
     return f"predictions in {imported.images.path.name}@{imported.images.sha256[:12]}"
 
 
-def _classes(imported: Imported, members: Sequence[Member], task: Task | None) -> int:
+def _classes(imported: Imported, members: Sequence[Member], task: Task | None, sample: Tensor) -> int:
     """Number of classes that all judges know; of given predictions, the greatest and one."""
-    sample = dequantise(next(imported.queries.batches(2)))
     counts = {member.name: count_classes(member, sample) for member in members if member.role in VOTING}
     if task is not None:
         counts[task.key] = task.num_classes
@@ -198,7 +222,7 @@ def _labelled(held_out: ImageSet) -> Images:
     labels = held_out.columns.get("labels")
     if labels is None:
         raise InvalidParameter(f"{held_out.path} has no labels; save the class of each real image as an array labels")
-    return Images(torch.cat(list(held_out.batches(BATCH))), torch.from_numpy(labels.astype(np.int64)))
+    return Images(torch.cat(list(held_out.batches(BATCH))), _class_numbers(labels, f"labels in {held_out.path}"))
 
 
 def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, task: str) -> tuple[Record, Path]:
@@ -211,7 +235,7 @@ def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, ta
         The record and its folder.
     """
     scored = score(pieces_of_import(imported, judges), judges)
-    names = [name for role in ("classifier", "oracle", "extractor") for name in judges.names(role)]
+    names = [name for role in ROLES for name in judges.names(role)]
     networks = {name: judges.identity(name).rpartition("@")[2] for name in names}
     key = RunKey(
         method=name,

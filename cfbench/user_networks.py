@@ -9,28 +9,36 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
+from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, UnknownName
 from cfbench.files import sha256_file
 from cfbench.judges import Member
 from cfbench.registry import import_file
 
 SCRIPT_SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
 
+VOTING = ("classifier", "oracle", "distilled")
+"""Roles of networks that give logits of the task's classes."""
+
+ROLES = (*VOTING, "extractor", "autoencoder", "attribute-oracle")
+"""Roles of networks that judge."""
+
 
 def user_networks(role: str, spec: str, *, taken: Iterable[str] = ()) -> list[Member]:
     """The networks of one ``role`` that ``spec`` names.
 
     Args:
-        role: such as ``classifier``, ``oracle``, ``extractor``, ``autoencoder``.
+        role: one of ``ROLES``.
         spec: a TorchScript file, or ``file.py:factory``. The factory takes no argument and gives a module that maps
             images ``[B, C, H, W]`` in [0, 1] to its output, or a mapping from names to such modules, in which ``"all"``
             and ``"3"`` become ``autoencoder-all`` and ``autoencoder-3``.
         taken: names that are used already.
 
     Raises:
-        MissingResource: the file is not there. CorruptFile: not TorchScript. InvalidParameter: the factory is not there
-            or fails, or gives something else.
+        UnknownName: no such role. MissingResource: the file is not there. CorruptFile: not TorchScript.
+        InvalidParameter: the factory is not there or fails, or gives something else.
     """
+    if role not in ROLES:
+        raise UnknownName(f"unknown role {role!r} of network {spec}; choose from {', '.join(ROLES)}")
     path, separator, attribute = spec.rpartition(":")
     if separator and path.endswith(".py"):
         modules = _made(Path(path), attribute)
@@ -48,8 +56,9 @@ def user_networks(role: str, spec: str, *, taken: Iterable[str] = ()) -> list[Me
         stem = f"{role}-{key}" if key else role
         name = next(name for name in _numbered(stem) if name not in used)
         used.add(name)
-        prepared = module.eval().requires_grad_(False)
-        members.append(Member(name, role, f"{name}@{identities[key][:12]}", _Keep(prepared)))
+        for weight in module.parameters():
+            weight.requires_grad_(False)
+        members.append(Member(name, role, f"{name}@{identities[key][:12]}", _Keep(module.eval())))
     return members
 
 
@@ -110,24 +119,44 @@ def _state_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
 def count_classes(member: Member, images: Tensor) -> int:
     """Number of logits that a classifier gives for ``images`` [B, C, H, W] in [0, 1].
 
     Raises:
         InvalidParameter: it fails on such images, or does not give ``[B, classes]`` with two or more classes.
     """
-    try:
-        logits = member.load()(images)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
+    logits = _output(member, images)
+    if logits.ndim != 2 or logits.shape[1] < 2:
         raise InvalidParameter(
-            f"{member.role} {member.name} fails on images {list(images.shape)} in [0, 1]: {reason}"
-        ) from error
-    shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
-        raise InvalidParameter(
-            f"{member.role} {member.name} gives {shape} for images {list(images.shape)}; expected logits [B, classes] "
-            "of two or more classes (give a single logit z as [0, z])"
+            f"{member.role} {member.name} gives {list(logits.shape)} for images {list(images.shape)}; expected logits "
+            "[B, classes] of two or more classes (give a single logit z as [0, z])"
         )
     return int(logits.shape[1])
+
+
+def check_judge(member: Member, images: Tensor) -> None:
+    """A network that does not vote must take such images [B, C, H, W]; an autoencoder gives as many, of their shape.
+
+    Raises:
+        InvalidParameter: it does not.
+    """
+    output = _output(member, images)
+    if member.role == "autoencoder" and output.shape != images.shape:
+        raise InvalidParameter(
+            f"{member.name} gives {list(output.shape)} for images {list(images.shape)}; expected images of that shape"
+        )
+
+
+@torch.inference_mode()
+def _output(member: Member, images: Tensor) -> Tensor:
+    """What a network gives for images, one row each."""
+    network = f"{member.role} {member.name}"
+    try:
+        output = member.load()(images)
+    except Exception as error:
+        reason = str(error).strip().rpartition("\n")[2]
+        raise InvalidParameter(f"{network} fails on images {list(images.shape)} in [0, 1]: {reason}") from error
+    if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != len(images):
+        found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise InvalidParameter(f"{network} gives {found} for images {list(images.shape)}; expected a row an image")
+    return output
