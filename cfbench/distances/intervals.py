@@ -37,9 +37,9 @@ def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS
     ``(K - 1) (V / J)^2`` (Satterthwaite 1946), whose Student quantile the interval takes.
 
     An analytic influence function estimates the same too large J and needs the transport matrix; it was no better.
-    The interval covers where samples are several times the dimensions. When the distributions are equal it still
-    covers 0 but is symmetric about an estimate that is negative half of the time. Below full rank the bias is not of
-    order 1/n and the population's distance is out of reach: nothing here can be trusted.
+    Simulated intervals cover about 95 % from some five vectors a dimension on. Near equal distributions they cover up
+    to 99 %, as the error keeps to the safe side; the estimate of a distance of 0 is negative half of the time. Below
+    full rank the bias is not of order 1/n and neither estimate nor interval means anything: do not report them.
 
     Args:
         distance: the distance without the given groups; called with (), (k,) and (k, l). Groups are dealt at random
