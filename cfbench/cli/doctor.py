@@ -89,7 +89,7 @@ def _examine(console: Console, name: str) -> bool:
         return False
     reasons: dict[str, list[str]] = {}
     for metric in metrics_for(judges):
-        if reason := metric.blocked():
+        if metric.protocol is None and (reason := metric.blocked()):
             reasons.setdefault(reason, []).append(metric.key)
     for reason, metrics in reasons.items():
         names = escape(", ".join(metrics))

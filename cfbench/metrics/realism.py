@@ -12,11 +12,12 @@ from torch import Tensor
 
 from cfbench.collector import Collector
 from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
-from cfbench.distances.intervals import Jackknife, jackknife
+from cfbench.distances.intervals import Jackknife, jackknife, plain_jackknife
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
 from cfbench.spaces import NOWHERE
+from cfbench.stats import Interval
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -28,6 +29,9 @@ FLOOR_DRAWS = 5
 
 ENOUGH = 1000
 """Images from which a Frechet distance is given whatever the number of features; its floor shows the bias."""
+
+FULL = 5
+"""Images a feature below which simulated intervals of Frechet distances do not cover, so that none is given."""
 
 
 class SetMetric(Metric):
@@ -98,10 +102,9 @@ class SetMetric(Metric):
             found, floor = self.estimate(subset), self.floor(subset)
         except InvalidParameter as error:
             return self.blank(f"undefined on these images: {error}", n)
-        low, high = np.clip(found.interval, *self.bounds)
         return Score(
             value=found.value,
-            ci95=(float(low), float(high)),
+            ci95=self._within(found.interval) if self.covers(subset) else None,
             n=n,
             version=self.version,
             network=self.network,
@@ -109,6 +112,14 @@ class SetMetric(Metric):
             replicates=tuple(found.replicates.tolist()),
             corrected=found.estimate,
         )
+
+    def covers(self, subset: str) -> bool:
+        """Whether the interval is known to cover here."""
+        return True
+
+    def _within(self, interval: Interval) -> Interval:
+        low, high = np.clip(interval, *self.bounds)
+        return float(low), float(high)
 
     @abstractmethod
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
@@ -139,6 +150,14 @@ class _Frechet(SetMetric):
     def least(self) -> int:
         """Ten images a feature, below which the bias is the larger part, but no more than ``ENOUGH``."""
         return min(10 * self.collector.dimensions, ENOUGH)
+
+    def covers(self, subset: str) -> bool:
+        return self.counted(subset) >= FULL * self.collector.dimensions
+
+    def estimate(self, subset: str) -> Jackknife:
+        if self.covers(subset):
+            return super().estimate(subset)
+        return plain_jackknife(lambda left_out: self.figure(subset, left_out))
 
 
 class FrechetDistance(_Frechet):

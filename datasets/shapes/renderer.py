@@ -88,6 +88,7 @@ class Renderer:
             grids["mark"] = range(2)
         self.marked = marked
         self.factors = tuple(grids)
+        self.confounder = self.factors.index("mark") if marked else None
         self.grids = [torch.tensor(list(grid), dtype=torch.float32) for grid in grids.values()]
         self.scales = torch.stack([grid[-1] - grid[0] for grid in self.grids])
         self.categorical = torch.tensor([name in ("shape", "texture") for name in grids])

@@ -14,6 +14,7 @@ from cfbench.collector import groups_of
 from cfbench.distances.intervals import GROUPS, jackknife
 from cfbench.harness import evaluate
 from cfbench.judges import Judges
+from cfbench.metrics import realism
 from cfbench.metrics.realism import FrechetDistance, NormalisedSplitFrechetDistance, SplitFrechetDistance
 from cfbench.registry import METHODS, load_dataset
 from cfbench.scoring import batch_of
@@ -104,3 +105,12 @@ def test_limits_of_an_interval_stay_in_bounds_and_in_order(task: Task) -> None:
         batch = batch_of(piece_of(task.stored, drawn, sources=task.sources, targets=task.targets), Judges.of(task))
         low, high = scores_of(SplitFrechetDistance, batch)["all"].ci95 or (1, 0)
         assert 0 <= low <= high
+
+
+def test_below_five_images_a_feature_there_is_no_interval(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = scores_of(FrechetDistance, shifted(task))["all"]
+    monkeypatch.setattr(realism, "FULL", 16)
+    short = scores_of(FrechetDistance, shifted(task))["all"]
+    assert (short.value, short.n) == (score.value, score.n)
+    assert short.ci95 is short.corrected is None
+    assert len(short.replicates or ()) == GROUPS
