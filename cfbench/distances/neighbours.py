@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from cfbench.errors import InvalidParameter
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 NEIGHBOURS = 5
 """Neighbours k that make up a ball (Naeem et al., arXiv 2002.09797, section 3.3)."""
@@ -46,8 +48,7 @@ def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbour
     Raises:
         InvalidParameter: a set has no more than k vectors.
     """
-    if min(len(made), len(real)) <= k:
-        raise InvalidParameter(f"{k} neighbours need more than {k} vectors, got {len(made)} and {len(real)}")
+    _check(len(made), len(real), k)
     centre = real.mean(axis=0, dtype=np.float64)
     made, real = made - centre, real - centre
     longest = max(float(np.square(part).sum(axis=1).max()) for part in (made, real))
@@ -69,6 +70,66 @@ def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbour
         coverage=float(covered.mean()),
         densities=balls / k,
     )
+
+
+class Comparison:
+    """``made`` [N, D] and ``real`` [M, D], to be compared again and again without some of the made vectors.
+
+    Distances are kept, in memory of O((N + M)^2); ``without`` gives what :func:`neighbourhoods` gives, faster.
+    """
+
+    def __init__(self, made: Floats, real: Floats, k: int = NEIGHBOURS) -> None:
+        centre = real.mean(axis=0, dtype=np.float64)
+        self.made, self.real, self.k = made - centre, real - centre, k
+        longest = max(float(np.square(part).sum(axis=1).max()) for part in (self.made, self.real))
+        self._slack = 8 * np.finfo(np.float64).eps * made.shape[1] * longest
+
+    @cached_property
+    def _among(self) -> Floats:
+        squared = _squared(self.made, self.made)
+        np.fill_diagonal(squared, np.inf)
+        return squared
+
+    @cached_property
+    def _held(self) -> tuple[Bools, Bools]:
+        """Whether each real ball, closed and open, holds each made vector, ``[N, M]``."""
+        reach = _reach(self.real, self.k)
+        return self._across <= reach + self._slack, self._across < reach - self._slack
+
+    @cached_property
+    def _across(self) -> Floats:
+        return _squared(self.made, self.real)
+
+    def without(self, left_out: Bools) -> Neighbourhoods:
+        """The figures without the made vectors that are marked in ``left_out`` [N].
+
+        Raises:
+            InvalidParameter: a set has no more than k vectors left.
+        """
+        kept = np.flatnonzero(~left_out)
+        _check(len(kept), len(self.real), self.k)
+        reach = np.partition(self._among[np.ix_(kept, kept)], self.k - 1, axis=1)[:, self.k - 1]
+        closed, opened = (held[kept] for held in self._held)
+        return Neighbourhoods(
+            precision=float(closed.any(axis=1).mean()),
+            recall=float((self._across[kept] <= reach[:, None] + self._slack).any(axis=0).mean()),
+            density=int(opened.sum()) / (self.k * len(kept)),
+            coverage=float(opened.any(axis=0).mean()),
+            densities=opened.sum(axis=1) / self.k,
+        )
+
+
+def _check(made: int, real: int, k: int) -> None:
+    if min(made, real) <= k:
+        raise InvalidParameter(f"{k} neighbours need more than {k} vectors, got {made} and {real}")
+
+
+def _squared(x: Floats, y: Floats) -> Floats:
+    """Squared distances ``[N, M]``."""
+    squared = np.empty((len(x), len(y)))
+    for rows, columns, block in _blocks(x, y):
+        squared[rows, columns] = block
+    return squared
 
 
 def _reach(vectors: Floats, k: int) -> Floats:

@@ -9,10 +9,11 @@ from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cfbench.collector import matched
 from cfbench.distances.intervals import Jackknife, plain_jackknife
-from cfbench.distances.neighbours import NEIGHBOURS, Neighbourhoods, neighbourhoods
+from cfbench.distances.neighbours import NEIGHBOURS, Comparison, Neighbourhoods, neighbourhoods
 from cfbench.judges import Judges
 from cfbench.metrics.realism import SetMetric
 from cfbench.spaces import Space
@@ -29,17 +30,22 @@ class _Manifolds:
         self.judges = judges
         self.space = space
         self.at = cache(self._at)
+        self.real = cache(self._halves)
+        self._comparison = cache(self._compared)
 
-    def _at(self, subset: str, left_out: tuple[int, ...]) -> Neighbourhoods:
+    def _compared(self, subset: str) -> tuple[Comparison, NDArray[np.int64]]:
         collector, judges = self.judges.collect(self.space), self.judges
         made, groups = collector.kept(subset)
         chosen = matched(judges.reference.labels.cpu().numpy(), collector.shares(subset))
         order = np.random.default_rng(0).permutation(chosen)[:COMPARED]
         real = judges.reference_features(self.space).numpy()[order]
-        kept = ~np.isin(groups[:COMPARED], left_out)
-        return neighbourhoods(made[:COMPARED][kept], real)
+        return Comparison(made[:COMPARED], real), groups[:COMPARED]
 
-    def real(self, subset: str) -> Neighbourhoods:
+    def _at(self, subset: str, left_out: tuple[int, ...]) -> Neighbourhoods:
+        comparison, groups = self._comparison(subset)
+        return comparison.without(np.isin(groups, left_out))
+
+    def _halves(self, subset: str) -> Neighbourhoods:
         """Two halves of the held-out real images against each other."""
         collector, judges = self.judges.collect(self.space), self.judges
         chosen = matched(judges.reference.labels.cpu().numpy(), collector.shares(subset))

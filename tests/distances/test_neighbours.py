@@ -9,7 +9,7 @@ import pytest
 
 from cfbench.distances import neighbours as module
 from cfbench.distances.frechet import Floats
-from cfbench.distances.neighbours import Neighbourhoods, neighbourhoods
+from cfbench.distances.neighbours import Comparison, Neighbourhoods, neighbourhoods
 from cfbench.errors import InvalidParameter
 
 
@@ -94,3 +94,18 @@ def test_expectations_for_equal_distributions(n: int) -> None:
 def test_too_few_vectors() -> None:
     with pytest.raises(InvalidParameter, match="5 neighbours need more than 5 vectors, got 5 and 9"):
         neighbourhoods(np.zeros((5, 2)), np.zeros((9, 2)))
+
+
+@pytest.mark.parametrize("dimensions", [2, 40])
+def test_a_comparison_without_some_vectors_is_that_of_the_others(dimensions: int) -> None:
+    random = np.random.default_rng(3)
+    made, real = random.normal(0.5, 1, (130, dimensions)), random.normal(size=(90, dimensions))
+    made[7] = made[8]
+    comparison = Comparison(made, real)
+    for share in (0.0, 0.1, 0.6):
+        left_out = random.random(130) < share
+        assert comparison.without(left_out) == neighbourhoods(made[~left_out], real)
+    few = np.ones(130, dtype=bool)
+    few[:5] = False
+    with pytest.raises(InvalidParameter, match="5 neighbours need more than 5 vectors, got 5 and 90"):
+        comparison.without(few)
