@@ -18,7 +18,7 @@ from cfbench.keys import run_key, run_path
 from cfbench.method import Method
 from cfbench.pieces import pieces_of
 from cfbench.production import OnAdvance, Options, Prepared, complete
-from cfbench.protocols import Variant, completed, variants_of
+from cfbench.protocols import Variant, check_protocols, completed, variants_of
 from cfbench.record import TABLE, Card, Cost, Provenance, Queries, Record, Reported, RunKey, Score
 from cfbench.scoring import Scored, logged_columns, score
 from cfbench.store import RunFolder
@@ -56,6 +56,7 @@ def evaluate(
     """
     if (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
         raise InvalidParameter(f"limit is {limit} and batch size {batch_size}; expected whole numbers of at least 1")
+    check_protocols(protocols)
     verify(task.dataset)
     key = run_key(method, task, seed=seed)
     folder = RunFolder(run_path(root, key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,14 +107,19 @@ PROTOCOLS: dict[str, Callable[[Task, Tensor, int], list[Variant]]] = {
 """
 
 
-def variants_of(protocol: str, task: Task, made: Tensor, *, seed: int) -> list[Variant]:
-    """The runs of a protocol.
+def check_protocols(names: Sequence[str]) -> None:
+    """Every name must be one of ``PROTOCOLS``.
 
     Raises:
-        UnknownName: there is no such protocol.
+        UnknownName: naming the first that is not.
     """
-    if protocol not in PROTOCOLS:
-        raise UnknownName(f"unknown protocol {protocol!r}; choose from {', '.join(PROTOCOLS)}")
+    for name in names:
+        if name not in PROTOCOLS:
+            raise UnknownName(f"unknown protocol {name!r}; choose from {', '.join(PROTOCOLS)}")
+
+
+def variants_of(protocol: str, task: Task, made: Tensor, *, seed: int) -> list[Variant]:
+    """The runs of one of ``PROTOCOLS``."""
     return PROTOCOLS[protocol](task, made, seed)
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import exit_code
 from PIL import Image
 
+from cfbench.protocols import PROTOCOLS
+from cfbench.registry import METRICS
 from cfbench.task import Task
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -56,6 +59,52 @@ def test_list_names_everything_and_explains_one(cfbench: Command) -> None:
     assert "arXiv 1711.00399" in cfbench("list", "methods", "wachter").stdout
     assert "Fooled by" in cfbench("list", "metrics", "flip_rate").stdout
     assert "MIT" in cfbench("list", "tasks", "fashion-mnist").stdout
+
+
+def test_list_metrics_names_each_with_its_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("list", "metrics") == 0
+    shown = capsys.readouterr().out
+    listed = {line.split()[0] for line in shown.splitlines() if line.strip()}
+    assert set(METRICS.names()) <= listed
+    for name in METRICS.names():
+        assert METRICS.load(name).explanation().splitlines()[0][:40] in shown
+    assert shown.splitlines()[-1] == "next: cfbench list metrics NAME, or cfbench evaluate --method NAME"
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("flip_rate", ["family: validity", "better: higher", "bounds: 0.0 to 1.0", "needs: verdicts", "Fooled by"]),
+        ("fd", ["family: realism", "better: lower", "bounds: 0.0 to inf", "needs: extractor"]),
+        ("boundary_gain", ["fewest queries: 50", "scored on: all", "arXiv 2109.14274"]),
+        ("corruption_similarity", ["unit: SSIM", "needs: the images alone", "arXiv 1903.12261"]),
+    ],
+)
+def test_list_metrics_explains_one(name: str, facts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("list", "metrics", name) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(name)
+    for fact in (*facts, "version: ", "next: cfbench evaluate"):
+        assert fact in shown
+
+
+def test_evaluate_with_protocols_shows_their_metrics_and_names_the_others(
+    toy_key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ("evaluate", "--method", "noise", "--task", toy_key, "--limit", "20")
+    assert exit_code(*common, "--protocol", "seeds", "--protocol", "composition") == 0
+    shown = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:3] for line in shown.splitlines() if len(line.split()) > 2}
+    [path] = tmp_path.rglob("run.json")
+    record = json.loads(path.read_text())
+    assert record["protocols"] == ["seeds", "composition"]
+    for name in ("seed_variance", "composition"):
+        assert rows[name] == ["↓", f"{record['scores'][name]['all']['value']:.3g}"]
+    for protocol in set(PROTOCOLS) - {"seeds", "composition"}:
+        assert f"blank, needs further runs, made by cfbench evaluate --protocol {protocol}: " in shown
+    assert exit_code(*common, "--protocol", "luck") == 2
+    assert "luck" in capsys.readouterr().err
 
 
 def test_evaluate_score_and_resume(cfbench: Command, toy_key: str, tmp_path: Path) -> None:

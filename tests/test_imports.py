@@ -419,6 +419,25 @@ def test_the_command_line_scores_imported_images(
     assert Record.read(record.parent).scores["flip_rate"]["all"].value == flips["all"].value
 
 
+def test_two_sets_of_images_on_the_same_queries_are_compared(
+    export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("nothing.npz", images=export.task.stored.numpy())
+    own = ("--queries", export.folder / "queries.npz", "--classifier", f"{export.networks}:classifier")
+    for images in (export.folder / "images.npz", tmp_path / "nothing.npz"):
+        assert exit_code("score", "--images", images, *own) == 0
+    [attack] = tmp_path.rglob("images-*/run.json")
+    [nothing] = tmp_path.rglob("nothing-*/run.json")
+    assert exit_code("compare", attack.parent, nothing.parent, "--metrics", "flip_rate,l1", "--out", "table.csv") == 0
+    assert "A = images (1 seed), B = nothing (1 seed); all shared queries" in capsys.readouterr().out
+    table = pd.read_csv("table.csv").set_index("metric")
+    assert table["verdict"].to_dict() == {"flip_rate": "A better", "l1": "B better"}
+    assert table.loc["flip_rate", "difference"] == pytest.approx(export.table["flipped"].mean())
+    assert table.loc["l1", "difference"] == pytest.approx(export.table["l1"].mean())
+    assert (table["n"] == 60).all()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -44,7 +44,7 @@ def list_things(
         for registered in registries[each].names():
             table.add_row(f"[bold]{registered}[/bold]", _plain(registries[each].summary(registered)))
         console.print(table, "")
-    console.print("next: cfbench list methods NAME, or cfbench evaluate --method NAME")
+    console.print(f"next: cfbench list {kind or Kind.methods} NAME, or cfbench evaluate --method NAME")
 
 
 def _by_family(console: Console) -> None:

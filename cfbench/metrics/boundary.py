@@ -53,14 +53,14 @@ class BoundaryGain(Metric):
     @torch.enable_grad()
     def compute(self) -> Scores:
         queries, sources, made, targets, kept = (
-            torch.cat([part.clone() for part in parts]) for parts in zip(*self._batches, strict=True)
+            torch.cat([part.cpu().clone() for part in parts]) for parts in zip(*self._batches, strict=True)
         )
         n = len(queries)
-        if n < self.minimum:
-            return {"all": self.blank(f"needs at least {self.minimum} queries, has {n}", n)}
+        if (explained := int(kept.sum())) < self.minimum:
+            return {"all": self.blank(f"needs at least {self.minimum} queries that did not fail, has {explained}", n)}
         teaching = Teaching(queries[kept], sources[kept], made[kept], targets[kept])
-        classifier = self.judges.fresh(self.judges.classifier)
-        held_out = self.judges.reference.images.to(self.judges.device).clone()
+        classifier = self.judges.fresh(self.judges.classifier).cpu()
+        held_out = self.judges.reference.images.cpu().clone()
         shares = {
             name: agreement(classifier, data, held_out, classes=self.judges.num_classes)
             for name, data in teaching.sets(classifier).items()

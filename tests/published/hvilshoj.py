@@ -3,7 +3,8 @@
 ``python tests/published/hvilshoj.py FOLDER OUT`` writes, from the authors' files in FOLDER, for each method the npz
 files of all rows (``METHOD-all``, for the untargeted validity: the class reached is the target) and of the rows that
 the paper keeps (``METHOD``: a prediction, and no empty image). ``autoencoders`` gives the authors' autoencoders to
-``--network autoencoder=tests/published/hvilshoj.py:autoencoders``, from the folder in ``CFBENCH_DATA``.
+``--network autoencoder=tests/published/hvilshoj.py:autoencoders``, from the folder in ``CFBENCH_DATA`` or its subfolder
+``hvilshoj``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from torch import Tensor, nn
 
 METHODS = ("GB", "GL", "GEN")
 CONVOLUTIONS = (("model", ("conv2d", "conv2d_1", "conv2d_2")), ("model_1", ("conv2d_3", "conv2d_4", "conv2d_5")))
+
+
+def published_folder() -> Path | None:
+    """The folder of the authors' files that ``CFBENCH_DATA`` names, or its subfolder ``hvilshoj``; None if absent."""
+    named = os.environ.get("CFBENCH_DATA")
+    places = [Path(named), Path(named) / "hvilshoj"] if named else []
+    return next((place for place in places if (place / "GB_mnist.npz").is_file()), None)
 
 
 class KerasAutoencoder(nn.Module):
@@ -47,7 +55,9 @@ class KerasAutoencoder(nn.Module):
 
 def autoencoders() -> dict[str, nn.Module]:
     """The autoencoders of all and of each class."""
-    folder = Path(os.environ["CFBENCH_DATA"])
+    folder = published_folder()
+    if folder is None:
+        raise FileNotFoundError("CFBENCH_DATA names no folder that holds GB_mnist.npz")
     return {name: KerasAutoencoder(folder / f"ae_{name}.h5") for name in ("all", *map(str, range(10)))}
 
 
