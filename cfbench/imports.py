@@ -158,6 +158,10 @@ def judges_of_import(
             f"images are {list(imported.images.shape)}, {task.key} has {list(task.dataset.image_shape)}; scale them to "
             "its size, or bring a classifier of your own"
         )
+    if task is not None and imported.reference is not None:
+        raise InvalidParameter(
+            f"{task.key} has held-out real images of its own; leave out --reference, or give judges without --task"
+        )
     sample = dequantise(next(imported.queries.batches(2)))
     for member in members:
         if member.role not in VOTING:
@@ -245,7 +249,9 @@ def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, ta
         task=task,
         targets="given",
         split=imported.queries.path.name,
-        split_hash=content_hash([imported.queries.sha256, imported.targets.tolist()]),
+        split_hash=content_hash(
+            [imported.queries.sha256, imported.reference and imported.reference.sha256, imported.targets.tolist()]
+        ),
         networks=networks,
         seed=0,
     )

@@ -103,6 +103,7 @@ def produce(
     """Explain and store the queries of ``ranges``, a shard each; ``advance`` is how far the run is before.
 
     Until a query of a new run succeeds, shards are held back: a method that fails on everything leaves nothing behind.
+    In the runs of a protocol failures are findings, and stored.
 
     Raises:
         MethodFailed: the first ``TRIALS`` queries of a new run, or all of them, failed.
@@ -111,7 +112,7 @@ def produce(
     judge = task.load(task.only("classifier"))
     method, counter = prepared.method, prepared.counter
     started = time.monotonic() - prepared.seconds
-    fresh = next(folder.positions(), None) is None
+    fresh = not advance.variant and next(folder.positions(), None) is None
     held: list[Shard] = []
     for index, positions in enumerate(ranges):
         if time_limit is not None and time.monotonic() - started > time_limit:

@@ -21,6 +21,7 @@ class Squares:
 
     factors = ("shape", "column", "brightness", "mark")
     scales = torch.tensor([1.0, 6.0, 120.0, 1.0])
+    categorical = torch.tensor([True, False, False, True])
     target_factors = (0,)
 
     def __init__(self, *, confounder: bool = True) -> None:
