@@ -76,9 +76,13 @@ class Comparison:
     """``made`` [N, D] and ``real`` [M, D], to be compared again and again without some of the made vectors.
 
     Distances are kept, in memory of O((N + M)^2); ``without`` gives what :func:`neighbourhoods` gives, faster.
+
+    Raises:
+        InvalidParameter: a set has no more than k vectors.
     """
 
     def __init__(self, made: Floats, real: Floats, k: int = NEIGHBOURS) -> None:
+        _check(len(made), len(real), k)
         centre = real.mean(axis=0, dtype=np.float64)
         self.made, self.real, self.k = made - centre, real - centre, k
         longest = max(float(np.square(part).sum(axis=1).max()) for part in (self.made, self.real))
