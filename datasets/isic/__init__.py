@@ -17,9 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cfbench.dataset import Dataset, FileEntry, Images, NetworkSpec, RawData, file_entry
+from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.datasets.ham10000 import read_lesions, read_metadata
 from cfbench.files import read_verified, write_atomic
+from cfbench.manifest import FileEntry, file_entry
 from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, ResNet
 from cfbench.networks.efficientnet import load_imagenet
 from cfbench.pictures import read_jpegs, read_pictures, write_jpegs
