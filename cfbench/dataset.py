@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
-from cfbench.files import cache_dir, content_hash, read_verified, sha256_file, write_atomic, write_text
+from cfbench.files import cache_dir, content_hash, read_verified, write_atomic
+from cfbench.manifest import FileEntry, Manifest, NetworkEntry, file_entry
 from cfbench.truth import Truth
 
 Progress = Callable[[float, str], None]
@@ -99,47 +100,6 @@ class NetworkSpec:
     seed: int
     half: bool = False
     """Whether weights are stored in 16 bits; quality is measured on what is stored."""
-
-
-class FileEntry(BaseModel):
-    """Name, size and hash of one packaged file."""
-
-    model_config = ConfigDict(extra="forbid")
-    file: str
-    bytes: int
-    sha256: str
-
-
-def file_entry(folder: Path, file: str) -> FileEntry:
-    """The entry of an existing file below ``folder``."""
-    path = folder / file
-    return FileEntry(file=file, bytes=path.stat().st_size, sha256=sha256_file(path))
-
-
-class NetworkEntry(FileEntry):
-    """A trained network: where it is, how it was made, how good it is."""
-
-    role: str
-    architecture: str
-    parameters: int
-    command: str
-    seed: int
-    threads: int
-    seconds: float
-    quality: dict[str, float]
-
-
-class Manifest(BaseModel):
-    """Everything that belongs to one version of a data set."""
-
-    model_config = ConfigDict(extra="forbid")
-    version: str
-    splits: dict[str, FileEntry] = {}
-    networks: dict[str, NetworkEntry] = {}
-
-    def write(self, folder: Path) -> None:
-        """Write ``manifest.json`` into ``folder``."""
-        write_text(folder / "manifest.json", self.model_dump_json(indent=2) + "\n")
 
 
 class Dataset(ABC):

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfbench.dataset import SPLITS, Dataset, FileEntry, file_entry
+from cfbench.dataset import SPLITS, Dataset
 from cfbench.errors import MissingResource
 from cfbench.files import content_hash, read_verified, write_atomic
+from cfbench.manifest import FileEntry, file_entry
 
 
 class FolderDataset(Dataset):

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import QUERY_SPLITS, Dataset, Manifest, NetworkEntry, Progress, RawData, file_entry
+from cfbench.dataset import QUERY_SPLITS, Dataset, Progress, RawData
 from cfbench.errors import InvalidParameter
 from cfbench.files import write_atomic
 from cfbench.images import dequantise
+from cfbench.manifest import Manifest, NetworkEntry, file_entry
 
 SPLIT_SEED = 2022
 """Seed of every draw that makes a split; changing it makes another version of the data set."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cfbench.dataset import Dataset, Manifest, Progress
+    from cfbench.dataset import Dataset, Progress
+    from cfbench.manifest import Manifest
 
 
 def prepare(
