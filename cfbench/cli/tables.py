@@ -36,8 +36,13 @@ def print_record(console: Console, record: Record) -> None:
     order = sorted(metrics, key=lambda name: FAMILIES.index(metrics[name].family))
     table = Table("metric", "", f"all ({record.queries.requested})", "flipped only", "floor", box=None, pad_edge=False)
     blank: dict[str, list[str]] = {}
+    further: set[str] = set()
     for name in order:
         subsets = record.scores[name]
+        protocol = metrics[name].protocol
+        if protocol and protocol not in record.protocols:
+            further.add(protocol)
+            continue
         whole = subsets.get("all")
         first = next(iter(subsets.values()))
         if all(score.value is None for score in subsets.values()):
@@ -52,6 +57,10 @@ def print_record(console: Console, record: Record) -> None:
     console.print(table)
     for reason, names in blank.items():
         console.print(f"[dim]blank, {escape(reason)}: {escape(', '.join(names))}[/dim]", soft_wrap=True)
+    if further and record.cost:
+        console.print(
+            f"[dim]not run: protocols {', '.join(sorted(further))} (evaluate --protocol)[/dim]", soft_wrap=True
+        )
     console.print(_summary(record), soft_wrap=True)
 
 
