@@ -55,8 +55,8 @@ def print_record(console: Console, record: Record) -> None:
         f"[bold]{record.key.method}[/bold] on {record.key.task}, targets {record.key.targets}, seed {record.key.seed}"
     )
     console.print(table)
-    for reason, names in blank.items():
-        console.print(f"[dim]blank, {escape(reason)}: {escape(', '.join(names))}[/dim]", soft_wrap=True)
+    for reason, keys in blank.items():
+        console.print(f"[dim]blank, {escape(reason)}: {escape(', '.join(keys))}[/dim]", soft_wrap=True)
     if further and record.cost:
         console.print(
             f"[dim]not run: protocols {', '.join(sorted(further))} (evaluate --protocol)[/dim]", soft_wrap=True
