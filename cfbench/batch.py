@@ -24,6 +24,11 @@ UNDECIDED = -1
 """What a network predicts that gives NaN."""
 
 
+def decided(logits: Tensor) -> Tensor:
+    """Class of the greatest of ``logits`` [B, classes], or ``UNDECIDED`` where one is NaN, ``[B]``."""
+    return torch.where(logits.isnan().any(dim=1), UNDECIDED, logits.argmax(dim=1))
+
+
 @dataclass
 class Batch:
     """Queries and stored counterfactuals at consecutive positions; caches what each network gives.
@@ -86,8 +91,7 @@ class Batch:
 
     def prediction(self, name: str, which: Which = "counterfactuals") -> Tensor:
         """Class by a frozen classifier, or ``UNDECIDED``, ``[B]``."""
-        logits = self.logits(name, which)
-        return torch.where(logits.isnan().any(dim=1), UNDECIDED, logits.argmax(dim=1))
+        return decided(self.logits(name, which))
 
     def maps(self, name: str, which: Which) -> list[Tensor]:
         """Feature maps of a frozen network with readable stages."""

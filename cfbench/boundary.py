@@ -79,17 +79,17 @@ def agreement(classifier: nn.Module, data: Images, held_out: Tensor, *, classes:
     """How often students trained on ``data`` say what the classifier says of held-out real images.
 
     Returns:
-        Share of the students that agree on each image, float64 ``[M]``.
+        Whether each student agrees on each image, float64 ``[STUDENTS, M]``.
     """
     with torch.no_grad():
         truth = torch.cat([classifier(dequantise(part)).argmax(1) for part in held_out.split(100)])
-    agreed = torch.zeros(len(held_out), dtype=torch.float64)
+    agreed = []
     for seed in range(STUDENTS):
         student = _student(data, classes=classes, seed=seed)
         with torch.no_grad():
             said = torch.cat([student(dequantise(part)).argmax(1) for part in held_out.split(100)])
-        agreed += (said == truth).cpu()
-    return agreed / STUDENTS
+        agreed.append((said == truth).double().cpu())
+    return torch.stack(agreed)
 
 
 def _student(data: Images, *, classes: int, seed: int) -> nn.Module:

@@ -99,7 +99,8 @@ class Collector:
 
     def shares(self, subset: str, left_out: Collection[int] = ()) -> Floats:
         """Share of each class among the targets of all groups but some, ``[classes]``."""
-        counts = np.delete(self.targets[subset], list(left_out), axis=0).sum(axis=0)
+        kept = [group for group in range(GROUPS) if group not in left_out]
+        counts = self.targets[subset][kept].sum(axis=0)
         shares: Floats = counts / max(counts.sum(), 1)
         return shares
 

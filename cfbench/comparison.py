@@ -175,13 +175,15 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
 
 
 def _registered(names: set[str]) -> dict[str, type[Metric]]:
-    """The metrics of these names that are registered here, by family."""
+    """The metrics of these names that are registered here, by family; costs are no samples to be compared."""
     classes: dict[str, type[Metric]] = {}
     for name in sorted(names):
         try:
             classes[name] = metric_of(name)
         except UnknownName:
             continue
+        if classes[name].family == "cost":
+            del classes[name]
     return dict(sorted(classes.items(), key=lambda item: FAMILIES.index(item[1].family)))
 
 

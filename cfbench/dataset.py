@@ -243,6 +243,10 @@ class Dataset(ABC):
         """Names of the networks that play ``role``, sorted."""
         return sorted(name for name, spec in self.networks.items() if spec.role == role)
 
+    def built(self) -> list[str]:
+        """Names of the networks that are packaged, or were built here."""
+        return [name for name in self.networks if name in self.manifest.networks or name in self._built.networks]
+
     def entry(self, name: str) -> NetworkEntry:
         """Manifest entry of a network: the packaged one, or one that ``cfbench prepare`` built here.
 

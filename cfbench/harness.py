@@ -13,7 +13,7 @@ import torch
 from cfbench import provenance
 from cfbench.errors import InvalidParameter, RunMismatch
 from cfbench.files import write_atomic
-from cfbench.judges import REQUIRED, Judges, verify
+from cfbench.judges import Judges, verify
 from cfbench.keys import run_key, run_path
 from cfbench.method import Method
 from cfbench.pieces import pieces_of
@@ -133,8 +133,9 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
         RunMismatch: the run was made on other splits or with other networks than the task has here.
     """
     old = Record.read(folder.path)
-    here = {name: task.dataset.entry(name).sha256 for name in old.key.networks}
-    if (task.dataset.split_hash, here) != (old.key.split_hash, old.key.networks):
+    then = old.provenance.networks | old.key.networks
+    here = {name: task.dataset.entry(name).sha256 for name in then}
+    if (task.dataset.split_hash, here) != (old.key.split_hash, then):
         raise RunMismatch(
             f"{folder.path} was made with other splits or networks than {task.key} has here; install the release that "
             "made it"
@@ -179,8 +180,7 @@ def _cost(folder: RunFolder) -> Cost:
 
 def _provenance(task: Task, scored: Scored) -> Provenance:
     dataset = task.dataset
-    judges = [name for role in REQUIRED for name in dataset.names(role)]
-    entries = {name: dataset.entry(name) for name in judges}
+    entries = {name: dataset.entry(name) for name in dataset.built()}
     return provenance.provenance(
         task.device,
         networks={name: entry.sha256 for name, entry in entries.items()},

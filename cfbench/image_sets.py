@@ -89,7 +89,7 @@ def _open_folder(path: Path) -> ImageSet:
         digest.update(f"{file.name} {sha256_file(file)}\n".encode())
     try:
         with Image.open(files[0]) as first:
-            channels = 1 if first.mode in ("1", "L", "I;16", "LA") else 3
+            channels = _channels(first.mode)
             shape = (channels, first.height, first.width)
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise CorruptFile(f"{files[0]} is not a readable picture ({error}); save it again") from error
@@ -99,13 +99,20 @@ def _open_folder(path: Path) -> ImageSet:
 def _read_exact(path: Path, shape: tuple[int, int, int]) -> Tensor:
     from PIL import Image
 
-    _, height, width = shape
+    channels, height, width = shape
     image = read_image(path, shape=shape)
     with Image.open(path) as picture:
-        if picture.size != (width, height):
-            found = f"{picture.width} x {picture.height}"
-            raise InvalidParameter(f"{path} is {found} pixels, the others {width} x {height}; save all at one size")
+        if (picture.size, _channels(picture.mode)) != ((width, height), channels):
+            found = f"{picture.width} x {picture.height} pixels, mode {picture.mode}"
+            raise InvalidParameter(
+                f"{path} has {found}, others {width} x {height} and {channels} channels; save all at one size and mode"
+            )
     return image
+
+
+def _channels(mode: str) -> int:
+    """Channels of pictures of a mode of Pillow: gray or colour."""
+    return 1 if mode in ("1", "L", "LA") or mode[0] in "IF" else 3
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ def read_image(path: Path, *, shape: tuple[int, int, int]) -> Tensor:
         with Image.open(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise CorruptFile(f"{path} has {picture.width} x {picture.height} pixels, at most 64 million are read")
+            if picture.mode[0] in "IF":
+                raise CorruptFile(f"{path} has more than 8 bits a pixel (mode {picture.mode}); save it with 8 bits")
             converted = picture.convert("L" if channels == 1 else "RGB")
     except FileNotFoundError:
         raise MissingResource(f"{path} is missing; give the path of a PNG or JPEG file") from None

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cfbench.batch import UNDECIDED, decided
 from cfbench.dataset import Images
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
 from cfbench.files import content_hash, write_atomic
@@ -28,6 +29,7 @@ from cfbench.task import Task
 from cfbench.user_networks import ROLES, VOTING, check_judge, count_classes
 
 ELSEWHERE = "made elsewhere"
+NO_CLASS = "the classifier gives NaN for the query"
 SAME_CLASS = "the target is the class that the query has already"
 
 
@@ -75,7 +77,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
-    found = images.columns.get("targets", queries.columns.get("targets"))
+    held = [part.columns["targets"] for part in (images, queries) if "targets" in part.columns]
+    if len(held) == 2 and not np.array_equal(held[0], held[1]):
+        raise InvalidParameter(f"{images.path} and {queries.path} hold different targets; save them in one of the two")
+    found = held[0] if held else None
     if path is not None:
         if not path.is_file():
             raise MissingResource(f"{path} is missing; give a CSV file with columns name and target")
@@ -121,14 +126,14 @@ def pieces_of_import(imported: Imported, judges: Judges) -> Iterator[Piece]:
     for stored, queries in zip(imported.images.batches(BATCH), imported.queries.batches(BATCH), strict=True):
         here = slice(first, first + len(stored))
         sources, targets = _sources(imported, judges, queries, here), imported.targets[here]
-        same = sources == targets
         errors = [
-            ELSEWHERE if flag else SAME_CLASS if equal else ""
-            for flag, equal in zip(flags[here].tolist(), same.tolist(), strict=True)
+            _problem(*each) for each in zip(flags[here].tolist(), sources.tolist(), targets.tolist(), strict=True)
         ]
         failed = torch.tensor([bool(error) for error in errors])
         kept = torch.where(failed[:, None, None, None], queries, stored)
-        yield Piece(first, queries, sources, targets, kept, errors, given=None if given is None else given[here])
+        yield Piece(
+            first, queries, sources.clamp(min=0), targets, kept, errors, given=None if given is None else given[here]
+        )
         first = here.stop
 
 
@@ -136,8 +141,15 @@ def pieces_of_import(imported: Imported, judges: Judges) -> Iterator[Piece]:
 def _sources(imported: Imported, judges: Judges, queries: Tensor, here: slice) -> Tensor:
     if judges.names("classifier"):
         network = judges.network(judges.classifier)
-        return network(dequantise(queries.to(judges.device))).argmax(dim=1).cpu()  # type: ignore[no-any-return]
+        return decided(network(dequantise(queries.to(judges.device)))).cpu()
     return _predictions(imported.queries)[here]
+
+
+def _problem(flag: bool, source: int, target: int) -> str:
+    """Why a query has failed, or nothing."""
+    if source == UNDECIDED:
+        return NO_CLASS
+    return ELSEWHERE if flag else SAME_CLASS if source == target else ""
 
 
 def _predictions(part: ImageSet) -> Tensor:
@@ -214,6 +226,12 @@ def _classes(imported: Imported, members: Sequence[Member], task: Task | None, s
 
 
 def _check_targets(imported: Imported, classes: int) -> None:
+    if "predictions" in imported.queries.columns:
+        outside = [seen for seen in _predictions(imported.queries).tolist() if not 0 <= seen < classes]
+        if outside:
+            raise InvalidParameter(
+                f"predictions in {imported.queries.path} hold {outside[0]}, no class; expected 0 to {classes - 1}"
+            )
     wrong = (imported.targets < 0) | (imported.targets >= classes)
     if wrong.any():
         name = imported.images.names[int(wrong.nonzero()[0])]
@@ -238,7 +256,13 @@ def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, ta
     Returns:
         The record and its folder.
     """
-    scored = score(pieces_of_import(imported, judges), judges)
+    try:
+        scored = score(pieces_of_import(imported, judges), judges)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InvalidParameter(
+            f"a network fails while it judges: {type(error).__name__}: {reason}; it must take batches of any size"
+        ) from error
     names = [name for role in ROLES for name in judges.names(role)]
     networks = {name: judges.identity(name).rpartition("@")[2] for name in names}
     key = RunKey(

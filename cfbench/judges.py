@@ -58,14 +58,11 @@ class Member:
 
 def members_of(dataset: Dataset) -> list[Member]:
     """The networks of a data set that are built."""
-    members = []
-    for name, spec in dataset.networks.items():
-        try:
-            sha256 = dataset.entry(name).sha256
-        except MissingResource:
-            continue
-        members.append(Member(name, spec.role, f"{name}@{sha256[:12]}", partial(dataset.network, name)))
-    return members
+    found = []
+    for name in dataset.built():
+        identity = f"{name}@{dataset.entry(name).sha256[:12]}"
+        found.append(Member(name, dataset.networks[name].role, identity, partial(dataset.network, name)))
+    return found
 
 
 class Judges:
@@ -114,6 +111,8 @@ class Judges:
         """The judges of a task; ``given`` ones take the place of the task's of the same role."""
         dataset, given = task.dataset, list(given)
         replaced = {member.role for member in given}
+        if "classifier" in replaced:
+            replaced.add("distilled")
         kept = [member for member in members_of(dataset) if member.role not in replaced]
         return cls(
             [*given, *kept],

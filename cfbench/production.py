@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from cfbench.batch import decided
 from cfbench.classifier import CallCounter
 from cfbench.errors import CfbenchError, MethodFailed
 from cfbench.method import Method, Outcome
@@ -153,7 +154,7 @@ def advanced(advance: Advance, judge: torch.nn.Module, task: Task, shard: Shard)
     targets = task.targets[shard.positions.start : shard.positions.stop]
     images = shard.images.to(task.device).float().div(255)
     failed = torch.tensor([bool(error) for error in shard.errors], device=task.device)
-    flipped = (judge(images).argmax(1) == targets) & ~failed
+    flipped = (decided(judge(images)) == targets) & ~failed
     return Advance(
         done=advance.done + len(shard.errors),
         flipped=advance.flipped + int(flipped.sum()),

@@ -30,7 +30,12 @@ class Space:
     published: bool = False
 
 
-NOWHERE = Space("nowhere", identity="", embed=lambda images: images.flatten(1))
+NOWHERE = Space(
+    "nowhere",
+    identity="",
+    embed=lambda images: images.flatten(1),
+    problem=lambda: "there is no network of role extractor",
+)
 """Stands where no network gives a space; metrics in it are blank."""
 
 

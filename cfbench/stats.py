@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 2000
+
+LEAST = 6
+"""Values below which a bootstrap has no interval: of five normal ones it covers 93 % of the time, of three 74 %."""
 
 BLOCK = 2_000_000
 """Entries of the resampling table held at once, so that memory does not grow with the number of queries."""
@@ -45,7 +48,7 @@ def _blocks(n: int) -> Iterator[tuple[int, int]]:
 
 
 def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
-    """95 % symmetric studentised bootstrap interval of the mean of ``values`` [n]; None below two values.
+    """95 % symmetric studentised bootstrap interval of the mean of ``values`` [n]; None below ``LEAST`` values.
 
     Hall (JRSS B 50, 1988): the mean -+ the quantile of ``|t*|`` times the standard error. It covers on skewed values,
     where the percentile and BCa forms fall short, and on heavy-tailed differences, where the equal-tailed form does.
@@ -53,7 +56,7 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
     same n and seed reads the same resamples. Sums avoid BLAS, so that threads do not change a bit.
     """
     n = len(values)
-    if n < 2:
+    if n < LEAST:
         return None
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -132,22 +135,6 @@ def mean_interval(values: Floats) -> Interval | None:
     if len(values) == 1:
         return bootstrap_mean(values[0])
     return crossed_difference(values, np.zeros((1, values.shape[1]))).interval
-
-
-def jackknife_interval(value: float, leave_out: Callable[[int], float], groups: int) -> Interval:
-    """95 % interval ``value +- t * SE`` with the delete-group jackknife standard error.
-
-    Args:
-        value: the statistic on everything.
-        leave_out: the statistic without group g, for g in 0 .. groups - 1.
-        groups: number of groups K; t is Student's quantile with K - 1 degrees of freedom.
-    """
-    from scipy.stats import t
-
-    estimates = np.array([leave_out(group) for group in range(groups)])
-    error = float(np.sqrt((groups - 1) / groups * np.square(estimates - estimates.mean()).sum()))
-    margin = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
-    return value - margin, value + margin
 
 
 def paired_rate_difference(a: Floats, b: Floats) -> Interval:
@@ -237,7 +224,8 @@ def paired_differences(family: list[Pair]) -> list[Difference]:
         elif np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
             found.append((Estimate(value, paired_rate_difference(a[0], b[0]), mcnemar(a[0], b[0])), "McNemar"))
         else:
-            found.append((Estimate(value, bootstrap_mean(a[0] - b[0]) or (value, value), np.nan), "sign flip"))
+            interval = bootstrap_mean(a[0] - b[0]) or crossed_difference(a, b).interval
+            found.append((Estimate(value, interval, np.nan), "sign flip"))
     ps = np.array([estimate.p for estimate, _ in found])
     open_rows = np.flatnonzero(np.isnan(ps))
     if len(open_rows):

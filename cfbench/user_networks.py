@@ -94,7 +94,7 @@ def _scripted(path: Path) -> nn.Module:
 
 
 def _made(path: Path, attribute: str) -> dict[str, nn.Module]:
-    factory: Callable[[], object] | None = getattr(import_file(path), attribute, None)
+    factory: Callable[[], object] | None = getattr(import_file(path, "file.py:factory"), attribute, None)
     if not callable(factory):
         raise InvalidParameter(f"{path} has no function {attribute}; give file.py:factory")
     try:

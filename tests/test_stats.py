@@ -25,7 +25,6 @@ from cfbench.stats import (
     bootstrap_mean,
     crossed_difference,
     friedman,
-    jackknife_interval,
     mcnemar,
     mean_interval,
     paired_differences,
@@ -272,17 +271,6 @@ def test_friedman_agrees_with_scipy_without_ties() -> None:
     assert ranks.argmin() == 4
     assert friedman(ranks, 20).chi2 == pytest.approx(friedmanchisquare(*scores.T).statistic)
     assert average_ranks(scores, higher_is_better=False) == pytest.approx(6 - ranks)
-
-
-def test_jackknife_of_a_mean_is_the_students_interval_over_groups() -> None:
-    groups = np.random.default_rng(1).normal(size=(20, 30))
-    means = groups.mean(axis=1)
-
-    def leave_out(group: int) -> float:
-        return float(np.delete(groups, group, axis=0).mean())
-
-    half = t.ppf(0.975, 19) * means.std(ddof=1) / np.sqrt(20)
-    assert jackknife_interval(means.mean(), leave_out, 20) == pytest.approx((means.mean() - half, means.mean() + half))
 
 
 def test_roc_auc_counts_ordered_pairs() -> None:

@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cfbench.metrics.base import Metric
+
 
 class Kind(StrEnum):
     """What can be listed."""
@@ -33,7 +35,7 @@ def list_things(
     console = Console()
     registries = {Kind.methods: METHODS, Kind.tasks: DATASETS, Kind.metrics: METRICS}
     if kind and name:
-        _explain_one(console, kind, registries[kind].load(name.partition("@")[0] if kind is Kind.tasks else name))
+        _explain_one(console, kind, registries[kind].load(_base(kind, name)))
         return
     if kind is Kind.metrics:
         _by_family(console)
@@ -66,6 +68,33 @@ def _by_family(console: Console) -> None:
         console.print(table, "")
 
 
+WORDS = {
+    "verdicts": "a classifier or its predictions",
+    "stages": "readable stages of the extractor",
+    "reference": "held-out real images",
+    "truth": "a renderer that knows the factors",
+    "costs": "a run of cfbench",
+    "autoencoder": "autoencoders of all and of each class",
+}
+
+
+def _base(kind: Kind, name: str) -> str:
+    """What is registered, of a task key with its version or a score's name with its feature space."""
+    match kind:
+        case Kind.tasks:
+            return name.partition("@")[0]
+        case Kind.metrics:
+            return name.partition("[")[0]
+    return name
+
+
+def _needs(metric: type[Metric]) -> str:
+    needed = [WORDS.get(need, need.replace("-", " ")) for need in metric.needs]
+    if metric.protocol:
+        needed.append(f"runs of the protocol {metric.protocol}")
+    return ", ".join(needed) or "the images alone"
+
+
 def _plain(text: str) -> str:
     """A docstring as running text, a line a paragraph."""
     return "\n\n".join(" ".join(part.split()) for part in text.replace("``", "").split("\n\n"))
@@ -88,9 +117,9 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
     elif kind is Kind.metrics:
         facts = {name: getattr(found, name) for name in ("family", "version", "unit")}
         facts |= {"better": found.direction, "bounds": "{} to {}".format(*found.bounds)}  # type: ignore[attr-defined]
-        facts |= {"fewest queries": found.minimum, "needs": ", ".join(found.needs) or "the images alone"}  # type: ignore[attr-defined]
+        facts |= {"fewest queries": found.rule or found.minimum, "needs": _needs(found)}  # type: ignore[attr-defined]
         facts |= {"scored on": " and ".join(found.subsets), "citation": found.citation}  # type: ignore[attr-defined]
-        following = "cfbench evaluate --method NAME"
+        following = "cfbench evaluate --method NAME" + (f" --protocol {found.protocol}" if found.protocol else "")  # type: ignore[attr-defined]
     else:
         facts = {name: getattr(found, name) for name in ("version", "licence", "citation", "homepage")}
         facts |= {"classes": ", ".join(found.classes), "image shape": found.image_shape}  # type: ignore[attr-defined]

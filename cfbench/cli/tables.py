@@ -15,13 +15,16 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def _cell(score: Score | None) -> str:
-    """Value, bias-corrected value after ``≈`` if there is one, and interval."""
+def _cell(score: Score | None, count: int) -> str:
+    """Value, bias-corrected value after ``≈`` if there is one, interval, and n where it is not ``count``."""
     if score is None:
         return ""
+    if score.value is None:
+        return f"[dim]- (n = {score.n})[/dim]"
     corrected = "" if score.corrected is None else f" [dim]≈ {number(score.corrected)}[/dim]"
     interval = f" [dim]\\[{number(score.ci95[0])}, {number(score.ci95[1])}][/dim]" if score.ci95 else ""
-    return f"{number(score.value)}{corrected}{interval}"
+    n = "" if score.n == count else f" [dim]n = {score.n}[/dim]"
+    return f"{number(score.value)}{corrected}{interval}{n}"
 
 
 def print_record(console: Console, record: Record) -> None:
@@ -34,7 +37,12 @@ def print_record(console: Console, record: Record) -> None:
 
     metrics = {key: metric_of(key) for key in record.scores}
     order = sorted(metrics, key=lambda name: FAMILIES.index(metrics[name].family))
-    table = Table("metric", "", f"all ({record.queries.requested})", "flipped only", "floor", box=None, pad_edge=False)
+    counts = {"all": record.queries.requested}
+    counts["flipped"] = max(
+        (subsets["flipped"].n for subsets in record.scores.values() if "flipped" in subsets), default=0
+    )
+    heads = (f"all ({counts['all']})", f"flipped only ({counts['flipped']})")
+    table = Table("metric", "", *heads, "floor", box=None, pad_edge=False)
     blank: dict[str, list[str]] = {}
     further: set[str] = set()
     for name in order:
@@ -43,14 +51,14 @@ def print_record(console: Console, record: Record) -> None:
         if protocol and protocol not in record.protocols:
             further.add(protocol)
             continue
-        whole = subsets.get("all")
         first = next(iter(subsets.values()))
         if all(score.value is None for score in subsets.values()):
             blank.setdefault(first.reason or "", []).append(name)
             continue
         better = "↑" if metrics[name].direction == "higher" else "↓"
         floor = "" if first.floor is None else number(first.floor)
-        table.add_row(f"[bold]{escape(name)}[/bold]", better, _cell(whole), _cell(subsets.get("flipped")), floor)
+        cells = [_cell(subsets.get(subset), count) for subset, count in counts.items()]
+        table.add_row(f"[bold]{escape(name)}[/bold]", better, *cells, floor)
     console.print(
         f"[bold]{record.key.method}[/bold] on {record.key.task}, targets {record.key.targets}, seed {record.key.seed}"
     )

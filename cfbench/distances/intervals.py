@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,25 @@ class Jackknife:
     error: float
     interval: tuple[float, float]
     replicates: NDArray[np.float64]
+    freedom: float
+
+    def and_of(self, other: Jackknife) -> Jackknife:
+        """The jackknife over two independent samples, of which this one and ``other`` left out groups of one each.
+
+        Biases and variances add; degrees of freedom by Satterthwaite (1946).
+        """
+        from scipy.stats import t
+
+        if self.estimate is None or other.estimate is None:
+            return self
+        estimate = self.estimate + other.estimate - self.value
+        variances = np.array([self.error**2, other.error**2])
+        if not variances.any():
+            return replace(self, estimate=estimate, interval=(estimate, estimate))
+        error = float(np.sqrt(variances.sum()))
+        freedom = float(variances.sum() ** 2 / (variances**2 / (self.freedom, other.freedom)).sum())
+        margin = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
+        return Jackknife(self.value, estimate, error, (estimate - margin, estimate + margin), self.replicates, freedom)
 
 
 def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS) -> Jackknife:
@@ -57,12 +76,13 @@ def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS
     estimate = groups * value - (groups - 1) * float(replicates.mean())
     uncorrected = (groups - 1) / groups * float(np.square(replicates - replicates.mean()).sum())
     if uncorrected == 0:
-        return Jackknife(value, estimate, 0.0, (estimate, estimate), replicates)
+        return Jackknife(value, estimate, 0.0, (estimate, estimate), replicates, groups - 1)
     excess = (groups - 1) / (2 * (groups + 1)) * float(second.var(ddof=1))
     share = 1 - min(excess / uncorrected, 0.5)
     error = float(np.sqrt(share * uncorrected))
-    margin = float(t.ppf((1 + LEVEL) / 2, (groups - 1) * share**2)) * error
-    return Jackknife(value, estimate, error, (estimate - margin, estimate + margin), replicates)
+    freedom = (groups - 1) * share**2
+    margin = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return Jackknife(value, estimate, error, (estimate - margin, estimate + margin), replicates, freedom)
 
 
 def plain_jackknife(figure: Callable[[tuple[int, ...]], float], groups: int = GROUPS) -> Jackknife:
@@ -82,4 +102,4 @@ def plain_jackknife(figure: Callable[[tuple[int, ...]], float], groups: int = GR
     replicates = np.array([figure((group,)) for group in range(groups)])
     error = float(np.sqrt((groups - 1) / groups * np.square(replicates - replicates.mean()).sum()))
     margin = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
-    return Jackknife(value, None, error, (value - margin, value + margin), replicates)
+    return Jackknife(value, None, error, (value - margin, value + margin), replicates, groups - 1)

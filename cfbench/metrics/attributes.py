@@ -27,10 +27,17 @@ def chances(batch: Batch, which: str) -> Tensor:
     return torch.stack([batch.logits(name, which) for name in names]).double().sigmoid()  # type: ignore[arg-type]
 
 
+NAMELESS = "the task does not name its attributes and which of them define the classes"
+
+
 class _Attributes(QueryMetric):
     family = "attributes"
     direction = "lower"
     needs = ("attribute-oracle",)
+
+    def blocked(self) -> str | None:
+        named = self.judges.attributes and self.judges.target_attributes
+        return super().blocked() or (None if named else NAMELESS)
 
 
 class MNAC(_Attributes):
@@ -90,6 +97,10 @@ class CorrelationDifference(Metric):
         self._before: list[Tensor] = []
         self._after: list[Tensor] = []
         self._flipped: list[Tensor] = []
+
+    def blocked(self) -> str | None:
+        named = self.judges.attributes and self.judges.target_attributes
+        return super().blocked() or (None if named else NAMELESS)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         self._before.append(chances(batch, "queries").mean(dim=0).float().cpu())

@@ -45,7 +45,8 @@ class Metric(ABC):
     Attributes:
         name: stable name in records. family: one of ``FAMILIES``. version: raised whenever values change.
         unit: of the value. direction: which way is better. bounds: least and greatest possible value.
-        minimum: fewest queries for which a value is given. needs: roles of networks, or ``reference``, ``truth``.
+        minimum: fewest queries for which a value is given; ``rule`` says it in words where it is no fixed number.
+        needs: roles of networks, or ``reference``, ``truth``.
         protocol: name of the protocol whose runs it reads, if any. citation: where the definition is from.
     """
 
@@ -56,6 +57,7 @@ class Metric(ABC):
     direction: ClassVar[Direction]
     bounds: ClassVar[tuple[float, float]]
     minimum: ClassVar[int] = 1
+    rule: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     protocol: ClassVar[str | None] = None
     citation: ClassVar[str]

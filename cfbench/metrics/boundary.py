@@ -10,7 +10,7 @@ from torch import Tensor
 from cfbench.boundary import Teaching, agreement
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
-from cfbench.stats import bootstrap_mean
+from cfbench.stats import crossed_difference
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -22,7 +22,8 @@ class BoundaryGain(Metric):
 
     Small networks are trained on the queries as the classifier labels them, and on queries and counterfactuals; the
     gain is that of the share of held-out real images on which they say what the classifier says. ``details`` holds the
-    shares, also with noise and with attacks of the same norm in place of counterfactuals. Rewards images that lie
+    shares, also with noise and with attacks of the same norm in place of counterfactuals. The interval is about other
+    students and other real images, not about other queries. Rewards images that lie
     where the classifier's classes are. Fooled by real images of the target class, which teach well without explaining.
     """
 
@@ -65,11 +66,11 @@ class BoundaryGain(Metric):
             name: agreement(classifier, data, held_out, classes=self.judges.num_classes)
             for name, data in teaching.sets(classifier).items()
         }
-        gain = (shares["counterfactuals"] - shares["queries"]).numpy()
+        gain = crossed_difference(shares["counterfactuals"].numpy(), shares["queries"].numpy())
         score = Score(
-            value=float(gain.mean()),
-            ci95=bootstrap_mean(gain),
-            n=n,
+            value=gain.value,
+            ci95=gain.interval,
+            n=explained,
             version=self.version,
             network=self.network,
             details={name: float(share.mean()) for name, share in shares.items()},

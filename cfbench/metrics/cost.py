@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cfbench.metrics.base import QueryMetric
+from cfbench.record import Score
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -24,6 +27,10 @@ class _Cost(QueryMetric):
 
     def values(self, batch: Batch) -> Tensor:
         return batch.costs[self.COLUMN]
+
+    def _score(self, values: NDArray[np.float64]) -> Score:
+        """Without an interval: the queries of a shard share its cost evenly, so that their spread says nothing."""
+        return super()._score(values).model_copy(update={"ci95": None})
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         super().update(batch)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cfbench.clip import clip_space
-from cfbench.collector import matched
+from cfbench.collector import groups_of, matched
+from cfbench.distances.intervals import GROUPS
 from cfbench.distances.kernel import CMMD_SCALE, Floats, KernelSums, cubic_kernel, gaussian_kernel
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.official import OnInception
@@ -40,16 +41,25 @@ class KernelDistance(SetMetric):
         """Kernel of vectors ``[N, D]`` and ``[M, D]``, shape ``[N, M]``."""
         return cubic_kernel(x, y)
 
+    second_sample = True
+
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges, space)
         self._sums = cache(self._summed)
 
     def _summed(self, subset: str) -> KernelSums:
         made, groups = self.collector.kept(subset)
-        real = self.real[matched(self.judges.reference.labels.cpu().numpy(), self.collector.shares(subset))]
+        real = self.real[self._chosen(subset, seed=0)]
         if len(real) < 2:
             raise InvalidParameter(f"{len(real)} held-out real images have the classes of the targets")
-        return KernelSums.of(made, real, self.kernel, groups_x=groups, groups_y=np.full(len(real), -1))
+        return KernelSums.of(
+            made, real, self.kernel, groups_x=groups, groups_y=GROUPS + groups_of(np.arange(len(real)))
+        )
+
+    def _chosen(self, subset: str, *, seed: int) -> np.ndarray:
+        """Held-out images, as many as there are with the classes of the targets, in random order."""
+        labels, shares = self.judges.reference.labels.cpu().numpy(), self.collector.shares(subset)
+        return np.random.default_rng(seed).permutation(matched(labels, shares, seed=seed))
 
     def counted(self, subset: str) -> int:
         return len(self.collector.kept(subset)[0])
@@ -62,12 +72,13 @@ class KernelDistance(SetMetric):
         return sums.squared_mmd(left_out)
 
     def floor(self, subset: str) -> float:
-        """Two halves of the held-out images, classes as the targets'; averaged over seeded draws."""
-        labels, shares = self.judges.reference.labels.cpu().numpy(), self.collector.shares(subset)
-        return float(np.mean([self._halves(matched(labels, shares, seed=seed)) for seed in range(FLOOR_DRAWS)]))
+        """As many held-out images as there are counterfactuals, at most half, against the others; averaged."""
+        size = self.counted(subset)
+        return float(np.mean([self._split(self._chosen(subset, seed=seed), size) for seed in range(FLOOR_DRAWS)]))
 
-    def _halves(self, chosen: np.ndarray) -> float:
-        first, second = self.real[chosen[::2]], self.real[chosen[1::2]]
+    def _split(self, chosen: np.ndarray, size: int) -> float:
+        drawn = min(size, len(chosen) // 2)
+        first, second = self.real[chosen[:drawn]], self.real[chosen[drawn:]]
         groups = [np.full(len(half), -1) for half in (first, second)]
         return self.distance(KernelSums.of(first, second, self.kernel, groups_x=groups[0], groups_y=groups[1]))
 

@@ -46,11 +46,12 @@ class _Manifolds:
         return comparison.without(np.isin(groups, left_out))
 
     def _halves(self, subset: str) -> Neighbourhoods:
-        """Two halves of the held-out real images against each other."""
+        """As many held-out real images as there are counterfactuals, at most half, against the others."""
         collector, judges = self.judges.collect(self.space), self.judges
         chosen = matched(judges.reference.labels.cpu().numpy(), collector.shares(subset))
-        features = judges.reference_features(self.space).numpy()[chosen]
-        return neighbourhoods(features[::2][:COMPARED], features[1::2][:COMPARED])
+        features = judges.reference_features(self.space).numpy()[np.random.default_rng(0).permutation(chosen)]
+        drawn = min(len(collector.kept(subset)[0]), COMPARED, len(features) // 2)
+        return neighbourhoods(features[:drawn], features[drawn:][:COMPARED])
 
 
 class _Manifold(SetMetric):

@@ -124,8 +124,9 @@ class LatentDivergence(_Distance):
 
     ``log(exp(P(S_t <= d)) + exp(P(S_y >= d)))`` with d the distance of query and counterfactual in the extractor's
     pooled features, S_t and S_y the distances of the query to real images of the target and of the source class.
-    Rewards staying as near as a member of the source class while being nearer than others of the target class. Fooled
-    by doing nothing, which leaves only the second term. The paper uses the latents of a VAE.
+    Rewards leaving the spread of the source class while staying nearer than strangers of the target class. Doing
+    nothing scores log(1 + e), as going very far does. Fooled by features that hardly tell the classes apart. The paper
+    uses the latents of a VAE.
     """
 
     name = "cld"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
-from cfbench.collector import Collector
+from cfbench.collector import Collector, groups_of
 from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
-from cfbench.distances.intervals import Jackknife, jackknife, plain_jackknife
+from cfbench.distances.intervals import GROUPS, Jackknife, jackknife, plain_jackknife
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
@@ -40,14 +40,18 @@ class SetMetric(Metric):
     Subclasses give the figure of a subset without some jackknife groups. The collector that they read is shared by
     every metric of the space. The value is the plain figure, as other libraries compute it; the interval is about the
     bias-corrected one, ``corrected`` in the record, and so about the distance of the populations.
+
+    Groups from 0 are the run's; where the held-out real images are a second sample, theirs follow from ``GROUPS`` on.
     """
 
     family = "realism"
-    needs = ("reference",)
+    needs: ClassVar[tuple[str, ...]] = ("reference",)
 
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges)
         self.space = space
+
+    second_sample: ClassVar[bool] = False
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:
@@ -87,7 +91,10 @@ class SetMetric(Metric):
 
     def estimate(self, subset: str) -> Jackknife:
         """The figure with its interval and replicates."""
-        return jackknife(lambda left_out: self.figure(subset, left_out))
+        found = jackknife(lambda left_out: self.figure(subset, left_out))
+        if not self.second_sample:
+            return found
+        return found.and_of(jackknife(lambda left_out: self.figure(subset, [GROUPS + group for group in left_out])))
 
     def _score(self, subset: str) -> Score:
         n, collector = self.counted(subset), self.collector
@@ -96,7 +103,7 @@ class SetMetric(Metric):
         if n < self.least():
             reason = f"needs at least {self.least()} images for {collector.dimensions} features, has {n}"
             return self.blank(reason, n)
-        if not np.isfinite(self.real).all():
+        if "reference" in self.needs and not np.isfinite(self.real).all():
             return self.blank(f"features of held-out real images in {self.space.name} are not finite", n)
         try:
             found, floor = self.estimate(subset), self.floor(subset)
@@ -126,8 +133,8 @@ class SetMetric(Metric):
         """The figure of a subset without some jackknife groups."""
 
     @abstractmethod
-    def floor(self, subset: str) -> float:
-        """What as many real images score."""
+    def floor(self, subset: str) -> float | None:
+        """What as many real images score; None where there are none."""
 
     @cached_property
     def real(self) -> Floats:
@@ -146,6 +153,7 @@ class _Frechet(SetMetric):
     direction = "lower"
     bounds = (0.0, float("inf"))
     unit = "squared feature distance"
+    rule = "ten a feature, at most 1,000; an interval from five a feature"
 
     def least(self) -> int:
         """Ten images a feature, below which the bias is the larger part, but no more than ``ENOUGH``."""
@@ -168,14 +176,17 @@ class FrechetDistance(_Frechet):
     """
 
     name = "fd"
+    needs = ()
     citation = "Heusel et al., arXiv 1706.08500, equation 6, on domain features"
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         made, queries = (side(subset, left_out) for side in (self.collector.without, self.collector.queries_without))
         return frechet_distance(made.gaussian, queries.gaussian)
 
-    def floor(self, subset: str) -> float:
+    def floor(self, subset: str) -> float | None:
         """Real held-out images, as many, against the queries; averaged over seeded draws."""
+        if self.judges.missing("reference"):
+            return None
         queries, n = self.collector.queries_without(subset).gaussian, self.collector.n(subset)
         orders = [np.random.default_rng(seed).permutation(len(self.real))[:n] for seed in range(FLOOR_DRAWS)]
         return float(np.mean([frechet_distance(Moments.of(self.real[order]).gaussian, queries) for order in orders]))
@@ -192,13 +203,26 @@ class SplitFrechetDistance(_Frechet):
     name = "split_fd"
     citation = "after sFID of ACE, Jeanneret et al., arXiv 2303.09962; against held-out reals (ours)"
 
+    second_sample = True
+
     @cached_property
-    def _classes(self) -> list[Moments]:
-        return [Moments.of(features) for features in self.real_by_class]
+    def _parts(self) -> list[list[Moments]]:
+        """Moments of the real images of each class by jackknife group."""
+        dealt = [(features, groups_of(np.arange(len(features)))) for features in self.real_by_class]
+        return [[Moments.of(features[group == each]) for each in range(GROUPS)] for features, group in dealt]
+
+    def classes(self, left_out: Collection[int]) -> list[Moments]:
+        """Moments of the real images of each class without some groups of theirs."""
+        kept = [group for group in range(GROUPS) if GROUPS + group not in left_out]
+        key = f"classes {self.space.name} {kept}"
+        width = self.real.shape[1]
+        return self.judges.once(
+            key, lambda: [Moments.sum((parts[group] for group in kept), width) for parts in self._parts]
+        )
 
     def wanted(self, subset: str, left_out: Collection[int] = ()) -> Gaussian:
         """The real images, with classes weighted as the targets are."""
-        return mixture(self._classes, self.collector.shares(subset, left_out))
+        return mixture(self.classes(left_out), self.collector.shares(subset, left_out))
 
     def distance(self, collector: Collector, subset: str, left_out: Collection[int]) -> float:
         """Distance of what a collector gathered to the real images."""
@@ -208,7 +232,7 @@ class SplitFrechetDistance(_Frechet):
         key = f"split_fd {self.space.name} {subset} {sorted(left_out)}"
         return self.judges.once(key, lambda: self.distance(self.collector, subset, left_out))
 
-    def floor(self, subset: str) -> float:
+    def floor(self, subset: str) -> float | None:
         """Held-out images in the classes of the targets, as many, against the others; averaged over seeded draws.
 
         At most half of a class is drawn, so there are fewer where one class is the target of very many queries.
@@ -242,8 +266,9 @@ class NormalisedSplitFrechetDistance(SplitFrechetDistance):
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         return super().figure(subset, left_out) / self._variance(subset, left_out)
 
-    def floor(self, subset: str) -> float:
-        return super().floor(subset) / self._variance(subset)
+    def floor(self, subset: str) -> float | None:
+        plain = super().floor(subset)
+        return None if plain is None else plain / self._variance(subset)
 
     def _variance(self, subset: str, left_out: Collection[int] = ()) -> float:
         variance = self.wanted(subset, left_out).trace

@@ -13,8 +13,9 @@ from torch import Tensor
 from cfbench.collector import Collector
 from cfbench.metrics.agreement import seen_by_oracles
 from cfbench.metrics.base import Direction, QueryMetric, Scores
-from cfbench.metrics.proximity import ssim, unit_distance
+from cfbench.metrics.proximity import SSIM, ssim, unit_distance
 from cfbench.metrics.realism import SplitFrechetDistance
+from cfbench.record import Score
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -96,7 +97,8 @@ class _Seeds(_Reliance):
 class SeedVariance(_Seeds):
     """Mean absolute difference of the counterfactuals of one query under different seeds, over all pairs of seeds.
 
-    Rewards answers that don't depend on chance. Fooled by any deterministic method, which scores 0.
+    Rewards answers that don't depend on chance. Fooled by any deterministic method, which scores 0; what a method fits
+    while it prepares is the same for all seeds.
     """
 
     name = "seed_variance"
@@ -201,6 +203,9 @@ class CorruptionSimilarity(_Corruption):
     name = "corruption_similarity"
     unit = "SSIM"
 
+    def blocked(self) -> str | None:
+        return super().blocked() or SSIM(self.judges).blocked()
+
     def compared(self, corrupted: Batch, clean: Batch) -> Tensor:
         return ssim(corrupted.counterfactuals.double(), clean.counterfactuals.double())
 
@@ -216,6 +221,7 @@ class CorruptionRealismChange(SplitFrechetDistance):
     protocol = "corruption"
     bounds = (-float("inf"), float("inf"))
     citation = "test-time corruptions of Thiagarajan et al., arXiv 2109.14274"
+    subsets = ("all",)
 
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges, space)
@@ -230,6 +236,15 @@ class CorruptionRealismChange(SplitFrechetDistance):
             if name.partition("-")[0] in KINDS:
                 self._corrupted.setdefault(name, Collector(self.space, self.judges.num_classes)).update(run)
         return super().update(batch)
+
+    def _score(self, subset: str) -> Score:
+        skipped = sum(each.skipped for each in self._corrupted.values())
+        if skipped:
+            return self.blank(f"the features of {skipped} corrupted images in {self.space.name} are not finite")
+        return super()._score(subset)
+
+    def floor(self, subset: str) -> None:
+        return None
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         clean = super().figure(subset, left_out)

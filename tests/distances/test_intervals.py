@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from populations import CUMULANTS, Pair, frechet_jackknife, kernel_jackknife
-from scipy.stats import binomtest, t
+from scipy.stats import binomtest, t, ttest_ind
 
+from cfbench.distances.frechet import Moments, frechet_distance
 from cfbench.distances.intervals import GROUPS, Jackknife, jackknife
 
 Sampler = Callable[..., Jackknife]
@@ -97,3 +98,42 @@ def test_coverage_at_length(sampler: Sampler, dimensions: int, n: int, law: str,
     pair = Pair(law, dimensions, strength=0.35, shift=0.1)
     truth = pair.frechet if sampler is frechet_jackknife else pair.kernel
     assert_between(covered(sampler, pair, truth, n, 1000, paired=paired), 1000)
+
+
+def test_two_samples_give_welchs_interval_of_a_difference_of_means() -> None:
+    """A linear figure of both samples: the jackknife of either is that of its group means."""
+    random = np.random.default_rng(5)
+    made, real = random.normal(0, 1, GROUPS), random.normal(0.5, 3, GROUPS)
+
+    def figure(left_out: tuple[int, ...] | list[int]) -> float:
+        return float(np.delete(made, [group for group in left_out if group < GROUPS]).mean()) - float(
+            np.delete(real, [group - GROUPS for group in left_out if group >= GROUPS]).mean()
+        )
+
+    found = jackknife(figure).and_of(jackknife(lambda left_out: figure([GROUPS + group for group in left_out])))
+    expected = ttest_ind(made, real, equal_var=False).confidence_interval()
+    assert found.estimate == pytest.approx(made.mean() - real.mean())
+    assert found.interval == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dimensions", "made", "real"), [(16, 320, 1000), (16, 1000, 1000), (64, 1000, 5000)])
+def test_the_interval_covers_where_the_real_images_are_a_sample_too(dimensions: int, made: int, real: int) -> None:
+    random = np.random.default_rng(0)
+    truth, runs, hits = 0.64, 200, 0
+    for _ in range(runs):
+        sides = [random.normal(size=(made, dimensions)) + np.sqrt(truth / dimensions)]
+        sides.append(random.normal(size=(real, dimensions)))
+        parts = [[Moments.of(side[place::GROUPS]) for place in range(GROUPS)] for side in sides]
+
+        def distance(left_out: list[int] | tuple[int, ...]) -> float:
+            kept = [
+                [part for group, part in enumerate(each, first) if group not in left_out]
+                for first, each in zip((0, GROUPS), parts, strict=True)
+            ]
+            return frechet_distance(*(Moments.sum(each, dimensions).gaussian for each in kept))
+
+        other = jackknife(lambda left_out: distance([GROUPS + group for group in left_out]))
+        low, high = jackknife(distance).and_of(other).interval
+        hits += low <= truth <= high
+    assert binomtest(hits, runs, 0.95).pvalue > 0.001, hits / runs
