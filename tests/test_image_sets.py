@@ -243,7 +243,13 @@ def test_folders_that_are_no_set_are_refused(tmp_path: Path) -> None:
 def test_pictures_of_another_size_or_damaged_are_named(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "set", GRAY)
     Image.fromarray(GRAY[0, :4]).save(folder / "q3.png")
-    with pytest.raises(InvalidParameter, match=r"q3.png is 6 x 4 pixels, the others 6 x 5; save all at one size"):
+    with pytest.raises(InvalidParameter, match=r"q3.png has 6 x 4 pixels, mode L, others 6 x 5 and 1 channels; save"):
+        list(open_images(folder).batches(3))
+    Image.fromarray(GRAY[0]).convert("RGB").save(folder / "q3.png")
+    with pytest.raises(InvalidParameter, match=r"q3.png has 6 x 5 pixels, mode RGB"):
+        list(open_images(folder).batches(3))
+    Image.fromarray(GRAY[0].astype(np.uint16) * 257).save(folder / "q3.png")
+    with pytest.raises(CorruptFile, match=r"q3.png has more than 8 bits a pixel \(mode I;16\); save it with 8 bits"):
         list(open_images(folder).batches(3))
     (folder / "q3.png").write_bytes((folder / "q2.png").read_bytes()[:50])
     with pytest.raises(CorruptFile, match=r"q3.png is not a readable picture"):

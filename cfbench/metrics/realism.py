@@ -185,7 +185,7 @@ class FrechetDistance(_Frechet):
 
     def floor(self, subset: str) -> float | None:
         """Real held-out images, as many, against the queries; averaged over seeded draws."""
-        if self.judges.missing("reference"):
+        if self.judges.missing("reference") or not np.isfinite(self.real).all():
             return None
         queries, n = self.collector.queries_without(subset).gaussian, self.collector.n(subset)
         orders = [np.random.default_rng(seed).permutation(len(self.real))[:n] for seed in range(FLOOR_DRAWS)]

@@ -68,7 +68,7 @@ class MNIST(Dataset):
             epochs=3,
             seed=21,
         ),
-        **_ZOO.autoencoders(epochs=2, class_epochs=5, seed=30),
+        **_ZOO.autoencoders(epochs=2, class_epochs=20, seed=30),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -153,6 +153,8 @@ def test_features_of_real_images_are_not_finite() -> None:
     found = scored(queries, made, judges).scores
     for name in ("split_fd", "kd", "precision"):
         assert found[name]["all"].reason == "features of held-out real images in extractor are not finite"
+    assert found["fd"]["all"].value is not None
+    assert found["fd"]["all"].floor is None
     assert found["l1"]["all"].value is not None
 
 
