@@ -14,6 +14,9 @@ import torch
 from cfbench.task import Task
 from cfbench.testing import Toy, build_toy
 
+torch.set_num_threads(1)
+"""The networks of the tests are so small that a second thread costs more than it brings."""
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 TASK_FILE = "from cfbench.testing.toy import Toy as Base\n\n\nclass Toy(Base):\n    name = 'toy'\n"
