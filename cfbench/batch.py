@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Which = Literal["queries", "counterfactuals"]
 
+KEPT = 5000
+"""Queries, from the first on, whose features by published networks are kept on disk."""
+
 UNDECIDED = -1
 """What a network predicts that gives NaN."""
 
@@ -106,6 +109,8 @@ class Batch:
         if (space.name, which) not in self._features:
             if space.network is not None:
                 made = self.maps(space.network, which)[-1].mean(dim=(2, 3))
+            elif which == "queries" and self.positions[-1] < KEPT:
+                made = self.judges.real_features(space, self.stored_queries)
             else:
                 made = space.embed(getattr(self, which))
             self._features[space.name, which] = made.to("cpu", torch.float64)

@@ -1,4 +1,4 @@
-"""Features of held-out real images, kept between runs: slow networks see them once on a machine."""
+"""Features of real images, kept between runs: slow networks see them once on a machine."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ T = TypeVar("T")
 BATCH = 250
 """Images a scoring batch; fixed, so that scoring again gives the same bits."""
 
-WORTH_KEEPING = 1000
-"""Held-out real images from which their features by published networks are kept on disk."""
+WORTH_KEEPING = BATCH
+"""Real images from which their features by published networks are kept on disk."""
 
 REQUIRED = ("classifier", "oracle", "extractor")
 """Roles whose networks must be there before a task is run."""
@@ -209,10 +209,13 @@ class Judges:
     @torch.inference_mode()
     def reference_features(self, space: Space) -> Tensor:
         """Features of the held-out real images in a space, computed once, ``[N, D]`` float64 on the CPU."""
-        return self.once(f"reference {space.name}", lambda: self._reference_features(space).double())
+        return self.once(f"reference {space.name}", lambda: self.real_features(space, self.reference.images).double())
 
-    def _reference_features(self, space: Space) -> Tensor:
-        images = self.reference.images
+    def real_features(self, space: Space, images: Tensor) -> Tensor:
+        """Features of 8-bit real images ``[N, C, H, W]`` in a space, ``[N, D]`` on the CPU.
+
+        Those of published networks, which are slow and meet the same images in every run, are kept on disk.
+        """
         embed = partial(self._embed, space, images)
         if not space.published or len(images) < WORTH_KEEPING:
             return embed()

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from judged import batch_of, judges_of, random_images
 from torch import Tensor
 
+from cfbench.batch import KEPT
 from cfbench.feature_cache import kept_features
+from cfbench.judges import WORTH_KEEPING
+from cfbench.spaces import Space
 
 KEY = {"space": "net@1", "images": "abc"}
 
@@ -66,3 +70,28 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(folder: Path) -> None:
     kept_features(KEY, made)
     assert torch.equal(kept_features(KEY, made), made())
     assert made.times == 3
+
+
+@pytest.mark.parametrize(("first", "images_each_run"), [(0, (2, 1)), (KEPT, (2, 2))])
+def test_a_published_network_sees_the_first_queries_once_over_all_runs(
+    folder: Path, first: int, images_each_run: tuple[int, int]
+) -> None:
+    queries = random_images(WORTH_KEEPING, (1, 4, 4))
+    seen, found = [], []
+    for run in range(2):
+        calls = 0
+
+        def embed(images: Tensor) -> Tensor:
+            nonlocal calls
+            calls += 1
+            return images.flatten(1)
+
+        space = Space("published", "net@1", embed, published=True)
+        batch = batch_of(judges_of(), queries, random_images(WORTH_KEEPING, (1, 4, 4), seed=run), first=first)
+        made = batch.features(space, "counterfactuals")
+        assert torch.equal(made, batch.counterfactuals.flatten(1).double())
+        found.append(batch.features(space, "queries"))
+        seen.append(calls)
+    assert tuple(seen) == images_each_run
+    assert torch.equal(found[0], queries.flatten(1).float().div(255).double())
+    assert torch.equal(found[0], found[1])
