@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cfbench.distances.parallel import evaluated
+
 LEVEL = 0.95
 
 GROUPS = 20
@@ -67,10 +69,10 @@ def jackknife(distance: Callable[[tuple[int, ...]], float], groups: int = GROUPS
     """
     from scipy.stats import t
 
-    value = distance(())
-    replicates = np.array([distance((group,)) for group in range(groups)])
+    [value] = evaluated(distance, [()])
     after = [(group + 1) % groups for group in range(groups)]
-    pairs = np.array([distance((group, other)) for group, other in enumerate(after)])
+    left_out = [*((group,) for group in range(groups)), *((group, other) for group, other in enumerate(after))]
+    replicates, pairs = np.split(evaluated(distance, left_out), 2)
     second = groups * value - (groups - 1) * (replicates + replicates[after]) + (groups - 2) * pairs
 
     estimate = groups * value - (groups - 1) * float(replicates.mean())
@@ -98,8 +100,8 @@ def plain_jackknife(figure: Callable[[tuple[int, ...]], float], groups: int = GR
     """
     from scipy.stats import t
 
-    value = figure(())
-    replicates = np.array([figure((group,)) for group in range(groups)])
+    [value] = evaluated(figure, [()])
+    replicates = evaluated(figure, [(group,) for group in range(groups)])
     error = float(np.sqrt((groups - 1) / groups * np.square(replicates - replicates.mean()).sum()))
     margin = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
     return Jackknife(value, None, error, (value - margin, value + margin), replicates, groups - 1)

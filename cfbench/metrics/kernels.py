@@ -12,6 +12,7 @@ from cfbench.clip import clip_space
 from cfbench.collector import groups_of, matched
 from cfbench.distances.intervals import GROUPS
 from cfbench.distances.kernel import CMMD_SCALE, Floats, KernelSums, cubic_kernel, gaussian_kernel
+from cfbench.distances.parallel import evaluated
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.official import OnInception
 from cfbench.metrics.realism import FLOOR_DRAWS, SetMetric
@@ -74,7 +75,9 @@ class KernelDistance(SetMetric):
     def floor(self, subset: str) -> float:
         """As many held-out images as there are counterfactuals, at most half, against the others; averaged."""
         size = self.counted(subset)
-        return float(np.mean([self._split(self._chosen(subset, seed=seed), size) for seed in range(FLOOR_DRAWS)]))
+        return float(
+            evaluated(lambda seed: self._split(self._chosen(subset, seed=seed), size), range(FLOOR_DRAWS)).mean()
+        )
 
     def _split(self, chosen: np.ndarray, size: int) -> float:
         drawn = min(size, len(chosen) // 2)

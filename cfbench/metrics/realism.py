@@ -13,6 +13,7 @@ from torch import Tensor
 from cfbench.collector import Collector, groups_of
 from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
 from cfbench.distances.intervals import GROUPS, Jackknife, jackknife, plain_jackknife
+from cfbench.distances.parallel import evaluated
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
@@ -189,7 +190,9 @@ class FrechetDistance(_Frechet):
             return None
         queries, n = self.collector.queries_without(subset).gaussian, self.collector.n(subset)
         orders = [np.random.default_rng(seed).permutation(len(self.real))[:n] for seed in range(FLOOR_DRAWS)]
-        return float(np.mean([frechet_distance(Moments.of(self.real[order]).gaussian, queries) for order in orders]))
+        return float(
+            evaluated(lambda order: frechet_distance(Moments.of(self.real[order]).gaussian, queries), orders).mean()
+        )
 
 
 class SplitFrechetDistance(_Frechet):
@@ -240,7 +243,7 @@ class SplitFrechetDistance(_Frechet):
 
         def found() -> float:
             counts = self.collector.targets[subset].sum(axis=0)
-            return float(np.mean([self._drawn(counts, seed) for seed in range(FLOOR_DRAWS)]))
+            return float(evaluated(lambda seed: self._drawn(counts, seed), range(FLOOR_DRAWS)).mean())
 
         return self.judges.once(f"split_fd floor {self.space.name} {subset}", found)
 

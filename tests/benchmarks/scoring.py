@@ -1,9 +1,9 @@
 """Speed of scoring stored counterfactuals, and against other tools one after the other.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/scoring.py [--rounds 3] [--images 300]
+    OMP_NUM_THREADS=2 python tests/benchmarks/scoring.py [--rounds 3] [--images 300]
 
-Writes ``reports/scoring-speed.md``. Times are processor time, which other work on the machine inflates less than the
-wall's. Weights of Inception and AlexNet are random ones, whose speed is that of the official ones.
+Writes ``reports/scoring-speed.md``. Times are by the wall: run nothing beside it. Weights of Inception and AlexNet are
+random ones, whose speed is that of the official ones.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from torch import Tensor, nn
 
 from cfbench import batch as batches
 from cfbench import scoring
-from cfbench.harness import Advance, produce
 from cfbench.judges import Judges, Member, members_of
 from cfbench.keys import run_key
 from cfbench.metrics.base import FAMILIES
 from cfbench.networks import FeatureNetwork
 from cfbench.pieces import Piece, pieces_of
+from cfbench.production import Advance, Prepared, produce
 from cfbench.provenance import device_name
 from cfbench.registry import METHODS, load_dataset
 from cfbench.store import RunFolder, contiguous
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Processor seconds by what is running, each counted for the innermost."""
+    """Seconds by what is running, each counted for the innermost."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
@@ -65,7 +65,7 @@ class Clock:
         self._running.pop()
 
     def _tick(self) -> None:
-        now = time.process_time()
+        now = time.perf_counter()
         if self._running:
             self.spent[self._running[-1]] += now - self._since
         self._since = now
@@ -116,35 +116,33 @@ def attacked(task: Task) -> list[Piece]:
         folder.claim(run_key(method, task, seed=0))
         ranges = list(contiguous(list(range(QUERIES)), method.batch_size))
         start = Advance(0, 0, 0, QUERIES)
-        produce(method, task, folder, ranges, seed=0, time_limit=None, advance=start, on_advance=lambda _: None)
+        produce(Prepared.of(method, task, seed=0), task, folder, ranges, seed=0, advance=start)
         return list(pieces_of(folder, task, QUERIES))
 
 
 def speed(rounds: int) -> list[str]:
     task = Task(load_dataset("fashion-mnist"))
     pieces = attacked(task)
-    walls, processors, clocks = [], [], []
+    totals, clocks = [], []
     for _ in range(rounds):
         clock = Clock()
-        wall, processor = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         timed_score(pieces, task, clock)
-        walls.append(time.perf_counter() - wall)
-        processors.append(time.process_time() - processor)
+        totals.append(time.perf_counter() - started)
         clocks.append(clock.spent)
-        print(f"scored in {walls[-1]:.1f} s, {processors[-1]:.1f} s of processors", flush=True)
+        print(f"scored in {totals[-1]:.1f} s", flush=True)
     labels = sorted(set().union(*clocks), key=lambda label: -statistics.median(clock[label] for clock in clocks))
     lines = [
         f"Seconds to score {QUERIES} stored counterfactuals of `pgd` on `fashion-mnist` with every metric that can be "
-        f"computed without official weights: **{statistics.median(processors):.1f}** of processor time "
-        f"({min(processors):.1f} to {max(processors):.1f} in {rounds} rounds, loading included), "
-        f"{statistics.median(walls):.1f} s by the wall on a machine shared with other work. Where they go (a network's "
-        "time is its own line, whichever metric asked first; families are what is left):",
+        f"computed without official weights: **{statistics.median(totals):.1f}** ({min(totals):.1f} to "
+        f"{max(totals):.1f} in {rounds} rounds, loading included). Where they go (a network's time is its own line, "
+        "whichever metric asked first; families are what is left):",
         "",
         "| | seconds | share |",
         "|---|---|---|",
     ]
     for label in labels:
-        share = statistics.median(clock[label] / total for clock, total in zip(clocks, processors, strict=True))
+        share = statistics.median(clock[label] / total for clock, total in zip(clocks, totals, strict=True))
         name = f"metrics: {label}" if label in FAMILIES else label
         lines.append(f"| {name} | {statistics.median(clock[label] for clock in clocks):.2f} | {share:.0%} |")
     return lines
@@ -169,7 +167,7 @@ def against_others(images: int, rounds: int) -> list[str]:
     ours = {name: seconds.pop(name) for name in (FIRST, AGAIN)}
     totals = [sum(parts) for parts in zip(*seconds.values(), strict=True)]
     rows = {**ours, "the others, together": totals, **seconds}
-    lines = [f"{images} images, seconds of processor time; medians of {rounds} rounds.", ""]
+    lines = [f"{images} images, seconds; medians of {rounds} rounds.", ""]
     lines += ["| | seconds | the others' time over it |", "|---|---|---|"]
     for name, found in rows.items():
         ratios = [theirs / mine for theirs, mine in zip(totals, found, strict=True)]
@@ -203,7 +201,7 @@ def main() -> None:
         "",
         *against_others(options.images, options.rounds),
         "",
-        "Made by `OMP_NUM_THREADS=1 python tests/benchmarks/scoring.py`.",
+        "Made by `OMP_NUM_THREADS=2 python tests/benchmarks/scoring.py`.",
     ]
     (ROOT / "reports" / "scoring-speed.md").write_text("\n".join(parts) + "\n")
     print("\n".join(parts))

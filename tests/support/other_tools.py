@@ -59,7 +59,7 @@ def stand_ins() -> Iterator[dict[str, nn.Module]]:
 
 
 def cfbench_passes(piece: Piece, judges: Callable[[], Judges]) -> dict[str, float]:
-    """Processor seconds of one pass with every metric compared, with queries seen for the first time and again."""
+    """Seconds of one pass with every metric compared, with queries seen for the first time and again."""
     found = {}
     with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, {CACHE_VARIABLE: cache}):
         for name in (FIRST, AGAIN):
@@ -73,7 +73,7 @@ def cfbench_passes(piece: Piece, judges: Callable[[], Judges]) -> dict[str, floa
 
 
 def one_after_the_other(piece: Piece, judges: Callable[[], Judges], networks: dict[str, nn.Module]) -> dict[str, float]:
-    """Processor seconds of each tool."""
+    """Seconds of each tool."""
     rgb = [part.expand(-1, 3, -1, -1) for part in (piece.stored, piece.stored_queries)]
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / name for name in ("made", "queries")]
@@ -142,6 +142,6 @@ def _lpips(metric: nn.Module, rgb: list[Tensor]) -> None:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    started = time.process_time()
+    started = time.perf_counter()
     work()
-    return time.process_time() - started
+    return time.perf_counter() - started
