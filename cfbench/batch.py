@@ -137,7 +137,7 @@ class Batch:
     def curves(self, step: int) -> Tensor:
         """Probabilities of target and source while the change is put in, ``[B, 2, S + 1]``; see the metric ``cout``."""
         if step not in self._curves:
-            network = self.judges.network(self.judges.classifier)
+            network = self.judges.folded(self.judges.classifier)
             classes = torch.stack([self.targets, self.sources], dim=1)
             sizes = self.levels.abs().sum(dim=1)
             self._curves[step] = insertion_curves(

@@ -4,6 +4,7 @@ from cfbench.networks.autoencoder import Autoencoder
 from cfbench.networks.base import FeatureNetwork, Normalise
 from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.networks.efficientnet import EfficientNetLite
+from cfbench.networks.folding import fold
 
 __all__ = [
     "Autoencoder",
@@ -15,4 +16,5 @@ __all__ = [
     "Normalise",
     "PlainCNN",
     "ResNet",
+    "fold",
 ]

@@ -22,7 +22,6 @@ from typing import ParamSpec, TypeVar
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
 
 from cfbench import batch as batches
 from cfbench import scoring
@@ -88,20 +87,13 @@ def timed_score(pieces: list[Piece], task: Task, clock: Clock) -> None:
         else:
             for part in (network, network.encoder):
                 part.forward = clock.timed(part.forward, "networks: autoencoders")
-    network = judges.network(judges.classifier)
-    plain = type(network).blocks.__get__(network)
-    curves = batches.insertion_curves
-
-    def insertion(_: nn.Module, *arguments: Tensor, **options: int) -> Tensor:
-        with mock.patch.object(network, "blocks", plain):
-            return curves(network, *arguments, **options)
-
+    insertion = clock.timed(batches.insertion_curves, "networks: classifier, insertion")
     metrics = scoring.metrics_for(judges)
     for metric in metrics:
         for part in ("update", "compute", "blocked"):
             setattr(metric, part, clock.timed(getattr(metric, part), metric.family))
     with (
-        mock.patch.object(batches, "insertion_curves", clock.timed(insertion, "networks: classifier, insertion")),
+        mock.patch.object(batches, "insertion_curves", insertion),
         mock.patch.object(scoring, "metrics_for", return_value=metrics),
         clock.running("reading, hashing, table"),
     ):
