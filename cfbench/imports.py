@@ -286,7 +286,9 @@ def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, ta
         queries=Queries(expected=len(imported), requested=len(imported), done=len(imported), failed=scored.failed),
         scores=scored.scores,
         cost=None,
-        provenance=provenance(judges.device, networks=networks, accuracies={}, images=scored.images_hash),
+        provenance=provenance(
+            judges.device, networks=networks, accuracies=judges.accuracies, images=scored.images_hash
+        ),
     )
     folder = out / "imported" / f"{name}-{key.digest[:8]}"
     table = _table(imported, scored)

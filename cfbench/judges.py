@@ -48,20 +48,22 @@ ABSENT = {
 
 @dataclass(frozen=True)
 class Member:
-    """A network that judges: its name, its role, the identity that scores carry, and how it is loaded."""
+    """A network that judges: its name, role, the identity that scores carry, how it is loaded, its clean accuracy."""
 
     name: str
     role: str
     identity: str
     load: Callable[[], nn.Module]
+    accuracy: float | None = None
 
 
 def members_of(dataset: Dataset) -> list[Member]:
     """The networks of a data set that are built."""
     found = []
     for name in dataset.built():
-        identity = f"{name}@{dataset.entry(name).sha256[:12]}"
-        found.append(Member(name, dataset.networks[name].role, identity, partial(dataset.network, name)))
+        entry = dataset.entry(name)
+        identity, load = f"{name}@{entry.sha256[:12]}", partial(dataset.network, name)
+        found.append(Member(name, dataset.networks[name].role, identity, load, entry.quality.get("accuracy")))
     return found
 
 
@@ -132,6 +134,11 @@ class Judges:
     def identity(self, *names: str) -> str:
         """Name and content of networks, as in ``extractor@3fa9c1d20b7e``."""
         return " ".join(self._members[name].identity for name in names)
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Clean test accuracy of those networks of which it is known, by name."""
+        return {name: member.accuracy for name, member in self._members.items() if member.accuracy is not None}
 
     def network(self, name: str) -> nn.Module:
         """A network, loaded once."""

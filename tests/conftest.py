@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from exported import Export, exported
 
 from cfbench.task import Task
 from cfbench.testing import Toy, build_toy
@@ -62,3 +63,9 @@ def cfbench(tmp_path: Path) -> Command:
         return subprocess.run(command, **(settings | options))  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def export(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """A toy run as files, as if its images had been made elsewhere."""
+    return exported(toy_folder, tmp_path_factory.mktemp("export"))

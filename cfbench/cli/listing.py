@@ -90,6 +90,8 @@ def _base(kind: Kind, name: str) -> str:
 
 def _needs(metric: type[Metric]) -> str:
     needed = [WORDS.get(need, need.replace("-", " ")) for need in metric.needs]
+    if metric.resource:
+        needed.append(metric.resource)
     if metric.protocol:
         needed.append(f"runs of the protocol {metric.protocol}")
     return ", ".join(needed) or "the images alone"

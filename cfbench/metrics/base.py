@@ -46,7 +46,7 @@ class Metric(ABC):
         name: stable name in records. family: one of ``FAMILIES``. version: raised whenever values change.
         unit: of the value. direction: which way is better. bounds: least and greatest possible value.
         minimum: fewest queries for which a value is given; ``rule`` says it in words where it is no fixed number.
-        needs: roles of networks, or ``reference``, ``truth``.
+        needs: roles of networks, or ``reference``, ``truth``. resource: what else it needs, in words.
         protocol: name of the protocol whose runs it reads, if any. citation: where the definition is from.
     """
 
@@ -59,6 +59,7 @@ class Metric(ABC):
     minimum: ClassVar[int] = 1
     rule: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
+    resource: ClassVar[str] = ""
     protocol: ClassVar[str | None] = None
     citation: ClassVar[str]
     subsets: ClassVar[tuple[str, ...]] = ("all", "flipped")

@@ -109,6 +109,7 @@ class CMMD(KernelDistance):
     bounds = (0.0, float("inf"))
     unit = "squared kernel distance, times 1000"
     citation = "Jayasumana et al., arXiv 2401.09603, as coded"
+    resource = "the official CLIP weights"
 
     @staticmethod
     def kernel(x: Floats, y: Floats) -> Floats:

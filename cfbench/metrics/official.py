@@ -42,6 +42,7 @@ class LPIPS(QueryMetric):
     direction = "lower"
     bounds = (0.0, float("inf"))
     citation = "Zhang et al., arXiv 1801.03924"
+    resource = "the official weights of its backbone"
 
     SIDE = 64
 
@@ -124,6 +125,8 @@ def inception_space(judges: Judges) -> Space:
 
 class OnInception(SetMetric):
     """A set metric on the official Inception weights, blank without them."""
+
+    resource = "the official Inception weights"
 
     @classmethod
     def instances(cls, judges: Judges) -> list[Self]:

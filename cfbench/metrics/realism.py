@@ -47,6 +47,7 @@ class SetMetric(Metric):
 
     family = "realism"
     needs: ClassVar[tuple[str, ...]] = ("reference",)
+    resource = "a network that gives features"
 
     def __init__(self, judges: Judges, space: Space) -> None:
         super().__init__(judges)
