@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,18 +33,21 @@ def wilson(successes: int, n: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def least_rate(successes: int, n: int, rates: int) -> Interval:
-    """95 % interval of the least of some true ``rates``, from the least of as many counts of ``n`` trials each.
+def least_rate(counts: Sequence[int], n: int) -> Interval:
+    """95 % interval of the least of some true rates, from their ``counts`` of successes in ``n`` trials each.
 
-    Wilson's limits with unequal tails. The least count of k equal rates is likely to be too low, so the upper limit
-    errs with at most ``(1 - LEVEL) / k`` for each (Bonferroni) and the lower one with the rest, which makes up the
-    whole error where one rate is far below the others. Of one rate or two it is Wilson's interval.
+    Wilson's limits of the least count with unequal tails. The least count of k equal rates is likely to be too low, so
+    the upper limit errs with at most ``(1 - LEVEL) / k`` for each (Bonferroni) and the lower one with the rest. Rates
+    whose own interval lies above that of the least have no part in it; of one rate or two it is Wilson's interval.
     """
     from scipy.stats import binomtest
 
-    above = (1 - LEVEL) / max(rates, 2)
+    least = min(counts)
+    reach = wilson(least, n)[1]
+    near = sum(wilson(count, n)[0] <= reach for count in counts)
+    above = (1 - LEVEL) / max(near, 2)
     below = 1 - LEVEL - above
-    trial = binomtest(successes, n)
+    trial = binomtest(least, n)
     low, high = (trial.proportion_ci(confidence_level=1 - 2 * tail, method="wilson") for tail in (below, above))
     return float(low.low), float(high.high)
 
@@ -123,8 +126,8 @@ def crossed_difference(a: Floats, b: Floats) -> Estimate:
         means = table.mean(axis=1)
         rest = table - means[:, None] - table.mean(axis=0) + table.mean()
         seeds.append((float(means.var(ddof=1)) / len(table), degrees))
-        freedom = degrees * (queries - 1)
-        interactions.append((float(np.square(rest).sum()) / freedom / queries / len(table), freedom))
+        left = degrees * (queries - 1)
+        interactions.append((float(np.square(rest).sum()) / left / queries / len(table), left))
     between, interaction = (sum(variance for variance, _ in pieces) for pieces in (seeds, interactions))
     per_query = float(difference.var(ddof=1)) / queries
     whole, parts = between, list(seeds)

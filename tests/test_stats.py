@@ -19,18 +19,14 @@ from interval_coverage import (
 from scipy.stats import binom, binomtest, friedmanchisquare, norm, permutation_test, t, ttest_ind, ttest_rel
 from statsmodels.stats.anova import AnovaRM
 
+from cfbench.paired import Pair, mcnemar, paired_differences, paired_rate_difference, sign_flip
 from cfbench.stats import (
-    Pair,
     average_ranks,
     bootstrap_mean,
     crossed_difference,
     friedman,
-    mcnemar,
     mean_interval,
-    paired_differences,
-    paired_rate_difference,
     roc_auc,
-    sign_flip,
     wilson,
 )
 

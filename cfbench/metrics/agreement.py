@@ -85,7 +85,7 @@ class OracleAgreementMin(Metric):
         least = int(self._counts.argmin())
         successes = int(self._counts[least])
         network = self.judges.identity(self.judges.oracles[least])
-        interval = least_rate(successes, self._n, len(self._counts))
+        interval = least_rate(self._counts.tolist(), self._n)
         value = successes / self._n
         return {"all": Score(value=value, ci95=interval, n=self._n, version=self.version, network=network)}
 
