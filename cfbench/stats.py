@@ -25,11 +25,12 @@ BLOCK = 2_000_000
 """Entries of the resampling table held at once, so that memory does not grow with the number of queries."""
 
 
-def wilson(successes: int, n: int) -> Interval:
-    """95 % Wilson score interval of a rate of ``successes`` in ``n`` trials (n >= 1)."""
+@lru_cache(maxsize=4096)
+def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
+    """Wilson score interval of a rate of ``successes`` in ``n`` trials (n >= 1), 95 % unless another ``level``."""
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, n).proportion_ci(confidence_level=LEVEL, method="wilson")
+    interval = binomtest(successes, n).proportion_ci(confidence_level=level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -40,16 +41,12 @@ def least_rate(counts: Sequence[int], n: int) -> Interval:
     the upper limit errs with at most ``(1 - LEVEL) / k`` for each (Bonferroni) and the lower one with the rest. Rates
     whose own interval lies above that of the least have no part in it; of one rate or two it is Wilson's interval.
     """
-    from scipy.stats import binomtest
-
     least = min(counts)
     reach = wilson(least, n)[1]
     near = sum(wilson(count, n)[0] <= reach for count in counts)
     above = (1 - LEVEL) / max(near, 2)
     below = 1 - LEVEL - above
-    trial = binomtest(least, n)
-    low, high = (trial.proportion_ci(confidence_level=1 - 2 * tail, method="wilson") for tail in (below, above))
-    return float(low.low), float(high.high)
+    return wilson(least, n, 1 - 2 * below)[0], wilson(least, n, 1 - 2 * above)[1]
 
 
 @lru_cache(maxsize=4)

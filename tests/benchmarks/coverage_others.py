@@ -100,7 +100,7 @@ def samples_part(runs: int) -> list[str]:
             lines.append(
                 row("Frechet", name, made, real, share_held(frechet_of_two(pair, made, real, runs), pair.frechet))
             )
-        for made, real in ((100, 500), (500, 1000)):
+        for made, real in ((200, 500), (500, 1000)):
             lines.append(
                 row("kernel", name, made, real, share_held(kernel_of_two(pair, made, real, runs), pair.kernel))
             )

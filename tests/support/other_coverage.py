@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 from populations import Pair
@@ -22,12 +21,11 @@ Random = np.random.Generator
 def least_oracle(rates: tuple[float, ...], correlation: float, n: int, runs: int) -> float:
     """Coverage of the least of several oracles' agreement; their answers to a query correlate by a shared normal."""
     random = np.random.default_rng(n)
-    interval = cache(least_rate)
     held = 0
     for _ in range(runs):
         shared = np.sqrt(correlation) * random.normal(size=(n, 1))
         agreed = shared + np.sqrt(1 - correlation) * random.normal(size=(n, len(rates))) < norm.ppf(rates)
-        low, high = interval(tuple(sorted(agreed.sum(axis=0).tolist())), n)
+        low, high = least_rate(agreed.sum(axis=0).tolist(), n)
         held += low <= min(rates) <= high
     return held / runs
 
