@@ -15,9 +15,10 @@ import pandas as pd
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMismatch, UnknownName
 from cfbench.files import content_hash
 from cfbench.metrics.base import FAMILIES, Metric
+from cfbench.paired import Pair, paired_differences
 from cfbench.record import TABLE, Record, Score
 from cfbench.registry import metric_of
-from cfbench.stats import LEVEL, Floats, Pair, paired_differences
+from cfbench.stats import LEVEL, Floats
 
 SUBSETS = ("all", "flipped")
 COLUMNS = ("query_id", "target", "flipped")
@@ -130,7 +131,7 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
     """Compare groups of runs pairwise, metric by metric, on shared queries.
 
     Failed queries count as unchanged and not flipped, as in the scores. Means of query values and jackknifed set
-    distances are compared by :func:`cfbench.stats.paired_differences`; its Holm correction spans every comparison made.
+    distances are compared by :func:`cfbench.paired.paired_differences`, whose Holm correction spans all comparisons.
 
     Args:
         groups: two or more, from :func:`group_runs`.
@@ -139,8 +140,9 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
 
     Returns:
         A row a pair and metric: ``metric, better, a, b, seeds_a, seeds_b, n, mean_a, mean_b, difference, low, high, p,
-        p_holm, test, verdict``. The difference is A - B, ``low`` and ``high`` its 95 % interval. Where a metric can't
-        be compared, its numbers are blank and the verdict says why.
+        p_holm, test, verdict``. The difference is A - B, ``low`` and ``high`` its 95 % interval, blank where none is
+        known to cover: of two seeds, of few queries, or where few of them differ. Where a metric can't be compared, its
+        numbers are blank and the verdict says why.
 
     Raises:
         InvalidParameter: unknown subset, or metrics that no run has on it. UnknownName: a metric that isn't registered.
@@ -168,7 +170,8 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
         if row.pair:
             found = next(differences)
             result |= {"mean_a": row.pair.a.mean(), "mean_b": row.pair.b.mean(), "difference": found.value}
-            result |= {"low": found.interval[0], "high": found.interval[1], "p": found.p, "p_holm": found.corrected}
+            low, high = found.interval or (np.nan, np.nan)
+            result |= {"low": low, "high": high, "p": found.p, "p_holm": found.corrected}
             result |= {"test": found.test, "verdict": _verdict(found.value, found.corrected, better)}
         results.append(result)
     return pd.DataFrame(results)

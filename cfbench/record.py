@@ -46,9 +46,10 @@ class RunKey(_Model):
 class Score(_Model):
     """One number: its interval, how many queries it is over, which network made it.
 
-    ``value`` is None where the metric cannot be computed; ``reason`` then says why. ``floor`` is what two sets of
-    real images of that size score. ``replicates`` are delete-group jackknife values, of the same groups of queries in
-    every run; ``corrected`` is the bias-corrected value. ``details`` are its parts by name.
+    ``value`` is None where the metric cannot be computed, ``ci95`` where no interval is known to cover; ``reason`` then
+    says why. ``floor`` is what two sets of real images of that size score. ``replicates`` are delete-group jackknife
+    values, of the same groups of queries in every run; ``corrected`` is the bias-corrected value. ``details`` are its
+    parts by name.
     """
 
     value: float | None

@@ -172,7 +172,8 @@ def test_only_shared_queries_and_their_order_by_name(runs: Runs, edited: Callabl
     shuffled = edited(runs["pgd"], lambda content: None)
     pd.read_parquet(shuffled / TABLE).sample(frac=1, random_state=0).to_parquet(shuffled / TABLE)
     again = compare(group_runs([runs["short"], shuffled])).set_index("metric").loc["l1"]
-    assert again["low"] == short["low"]
+    assert again["p"] == short["p"]
+    assert np.isnan([short["low"], short["high"]]).all(), "forty queries are too few for an interval of a mean"
 
 
 def test_flipped_subset_and_undefined_values(runs: Runs, edited: Callable[..., Path]) -> None:

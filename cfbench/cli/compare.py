@@ -55,6 +55,8 @@ def compare(
     )
     if (table[["seeds_a", "seeds_b"]] == 1).any(axis=None):
         console.print("of one seed, a difference holds for that seed; evaluate --seeds 3 lets it hold for new ones")
+    if (table["p_holm"].notna() & table["low"].isna()).any():
+        console.print("no interval: of two seeds, below 50 queries, or where fewer than 30 differ either way")
     if out is not None:
         console.print(f"table: {shown(out)}", soft_wrap=True)
     options = [] if out is not None else ["--out compare.csv"]
@@ -79,7 +81,8 @@ def _print_pair(console: Console, a: Any, b: Any, rows: pd.DataFrame, subset: st
         if row["p_holm"] != row["p_holm"]:
             table.add_row(f"[dim]{row['metric']}[/dim]", better, *[""] * 5, f"[dim]{escape(row['verdict'])}[/dim]")
             continue
-        interval = f"[dim]\\[{number(row['low'])}, {number(row['high'])}][/dim]"
+        known = row["low"] == row["low"]
+        interval = f"[dim]\\[{number(row['low'])}, {number(row['high'])}][/dim]" if known else ""
         table.add_row(
             f"[bold]{row['metric']}[/bold]",
             better,

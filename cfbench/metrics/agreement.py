@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cfbench.metrics.base import Metric, QueryMetric, Scores
 from cfbench.record import Score
-from cfbench.stats import wilson
+from cfbench.stats import least_rate
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -85,7 +85,7 @@ class OracleAgreementMin(Metric):
         least = int(self._counts.argmin())
         successes = int(self._counts[least])
         network = self.judges.identity(self.judges.oracles[least])
-        interval = wilson(successes, self._n)
+        interval = least_rate(self._counts.tolist(), self._n)
         value = successes / self._n
         return {"all": Score(value=value, ci95=interval, n=self._n, version=self.version, network=network)}
 

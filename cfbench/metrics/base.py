@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cfbench.record import Score
-from cfbench.stats import bootstrap_mean, wilson
+from cfbench.stats import LEAST, bootstrap_mean, wilson
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -146,5 +146,6 @@ class QueryMetric(Metric):
             return self.blank(f"needs at least {self.minimum} queries, has {n}", n)
         binary = self.rate and bool(np.isin(values, (0, 1)).all())
         interval = wilson(int(values.sum()), n) if binary else bootstrap_mean(values)
+        reason = None if interval else f"no interval: that of a mean needs at least {LEAST} queries, has {n}"
         mean = float(values.mean().clip(values.min(), values.max()))
-        return Score(value=mean, ci95=interval, n=n, version=self.version, network=self.network)
+        return Score(value=mean, ci95=interval, n=n, version=self.version, network=self.network, reason=reason)

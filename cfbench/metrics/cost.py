@@ -30,7 +30,10 @@ class _Cost(QueryMetric):
 
     def _score(self, values: NDArray[np.float64]) -> Score:
         """Without an interval: the queries of a shard share its cost evenly, so that their spread says nothing."""
-        return super()._score(values).model_copy(update={"ci95": None})
+        score = super()._score(values)
+        if score.value is None:
+            return score
+        return score.model_copy(update={"ci95": None, "reason": "no interval: the queries of a shard share its cost"})
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         super().update(batch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cfbench.clip import clip_space
 from cfbench.collector import groups_of, matched
-from cfbench.distances.intervals import GROUPS
+from cfbench.distances.intervals import GROUPS, Jackknife
 from cfbench.distances.kernel import CMMD_SCALE, Floats, KernelSums, cubic_kernel, gaussian_kernel
 from cfbench.distances.parallel import evaluated
 from cfbench.errors import InvalidParameter
@@ -20,6 +20,9 @@ from cfbench.spaces import Space
 
 if TYPE_CHECKING:
     from cfbench.judges import Judges
+
+FULL = 200
+"""Images below which intervals of kernel distances are too narrow: of 100 they covered 91 % of the time."""
 
 
 class KernelDistance(SetMetric):
@@ -35,6 +38,7 @@ class KernelDistance(SetMetric):
     bounds = (-float("inf"), float("inf"))
     unit = "squared kernel distance"
     minimum = 100
+    rule = "100; an interval from 200"
     citation = "Binkowski et al., arXiv 1801.01401, on domain features"
 
     @staticmethod
@@ -64,6 +68,9 @@ class KernelDistance(SetMetric):
 
     def counted(self, subset: str) -> int:
         return len(self.collector.kept(subset)[0])
+
+    def withheld(self, found: Jackknife, subset: str) -> str | None:
+        return f"needs at least {FULL} images" if self.counted(subset) < FULL else None
 
     def figure(self, subset: str, left_out: Collection[int] = ()) -> float:
         return self.distance(self._sums(subset), left_out)

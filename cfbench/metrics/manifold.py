@@ -19,6 +19,9 @@ from cfbench.metrics.realism import SetMetric
 from cfbench.spaces import Space
 from cfbench.stats import Interval, bootstrap_mean, wilson
 
+RARER = 5
+"""Real images within reach, and without, below which replicates hardly differ and recall has no interval."""
+
 COMPARED = 1000
 """Images on either side: the first counterfactuals, and as many held-out real ones in the targets' classes."""
 
@@ -44,6 +47,10 @@ class _Manifolds:
     def _at(self, subset: str, left_out: tuple[int, ...]) -> Neighbourhoods:
         comparison, groups = self._comparison(subset)
         return comparison.without(np.isin(groups, left_out))
+
+    def compared(self, subset: str) -> int:
+        """Real images that are compared."""
+        return len(self._comparison(subset)[0].real)
 
     def _halves(self, subset: str) -> Neighbourhoods:
         """As many held-out real images as there are counterfactuals, at most half, against the others."""
@@ -95,10 +102,23 @@ class _Manifold(SetMetric):
 
 class _RealShare(_Manifold):
     def interval(self, found: Jackknife, subset: str) -> Interval:
-        """The jackknife's, but no narrower than Wilson's: near 0 and 1 replicates hardly differ."""
-        n = self.counted(subset)
-        limits = (found.interval, wilson(round(found.value * n), n))
-        return min(low for low, _ in limits), max(high for _, high in limits)
+        return logit_interval(found)
+
+    def withheld(self, found: Jackknife, subset: str) -> str | None:
+        real = self.manifolds.compared(subset)
+        rarer = min(found.value, 1 - found.value) * real
+        return f"needs {RARER} real images within reach and {RARER} without" if rarer < RARER - 0.5 else None
+
+
+def logit_interval(found: Jackknife) -> Interval:
+    """95 % interval of a share, symmetric in its logarithmic odds; the share itself where it is 0 or 1."""
+    share = found.value
+    if not 0 < share < 1:
+        return share, share
+    odds = np.log(share / (1 - share))
+    margin = (found.interval[1] - share) / (share * (1 - share))
+    low, high = 1 / (1 + np.exp(-(odds - margin))), 1 / (1 + np.exp(-(odds + margin)))
+    return float(low), float(high)
 
 
 class Precision(_Manifold):

@@ -111,20 +111,22 @@ class SetMetric(Metric):
             found, floor = self.estimate(subset), self.floor(subset)
         except InvalidParameter as error:
             return self.blank(f"undefined on these images: {error}", n)
+        withheld = self.withheld(found, subset)
         return Score(
             value=found.value,
-            ci95=self._within(found.interval) if self.covers(subset) else None,
+            ci95=None if withheld else self._within(found.interval),
             n=n,
             version=self.version,
             network=self.network,
             floor=floor,
             replicates=tuple(found.replicates.tolist()),
             corrected=found.estimate,
+            reason=withheld and f"no interval: {withheld}",
         )
 
-    def covers(self, subset: str) -> bool:
-        """Whether the interval is known to cover here."""
-        return True
+    def withheld(self, found: Jackknife, subset: str) -> str | None:
+        """Why the interval isn't known to cover here, or None."""
+        return None
 
     def _within(self, interval: Interval) -> Interval:
         low, high = np.clip(interval, *self.bounds)
@@ -161,11 +163,14 @@ class _Frechet(SetMetric):
         """Ten images a feature, below which the bias is the larger part, but no more than ``ENOUGH``."""
         return min(10 * self.collector.dimensions, ENOUGH)
 
-    def covers(self, subset: str) -> bool:
+    def withheld(self, found: Jackknife, subset: str) -> str | None:
+        return None if self._full(subset) else f"needs at least {FULL} images a feature"
+
+    def _full(self, subset: str) -> bool:
         return self.counted(subset) >= FULL * self.collector.dimensions
 
     def estimate(self, subset: str) -> Jackknife:
-        if self.covers(subset):
+        if self._full(subset):
             return super().estimate(subset)
         return plain_jackknife(lambda left_out: self.figure(subset, left_out))
 

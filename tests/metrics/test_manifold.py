@@ -9,7 +9,8 @@ import pytest
 import torch
 from judged import piece_of, scores_of
 from neighbour_coverage import EASY, METRICS, SETTINGS, Setting, covered, scored
-from scipy.stats import binomtest
+from scipy.special import expit, logit
+from scipy.stats import binomtest, t
 
 from cfbench.batch import Batch
 from cfbench.collector import GROUPS, groups_of, matched
@@ -18,7 +19,6 @@ from cfbench.distances.neighbours import neighbourhoods
 from cfbench.judges import Judges
 from cfbench.metrics import manifold
 from cfbench.metrics.kernels import KernelDistance
-from cfbench.metrics.manifold import Density, Precision, Recall
 from cfbench.scoring import batch_of
 from cfbench.stats import bootstrap_mean, wilson
 from cfbench.task import Task
@@ -47,23 +47,25 @@ def test_values_on_the_toy_task_are_those_of_the_features(batch: Batch) -> None:
         score = scores_of(kind, batch)["all"]
         assert score.value == getattr(expected, kind.name)
         assert (score.n, len(score.replicates or ()), score.corrected) == (120, GROUPS, None)
-        assert score.ci95 is not None
-        assert score.ci95[0] <= score.value <= score.ci95[1]
+        assert (score.ci95 is None) == (score.reason is not None)
+        if score.ci95:
+            assert score.ci95[0] <= score.value <= score.ci95[1]
         assert score.network.startswith("extractor@")
 
 
-def test_intervals_are_wilsons_the_bootstraps_and_the_plain_jackknifes(batch: Batch) -> None:
-    made, real = sides(batch)
-    groups = groups_of(np.arange(120))
+def test_intervals_are_wilsons_the_bootstraps_and_the_jackknifes_in_logarithmic_odds() -> None:
+    random = np.random.default_rng(1)
+    made, real = EASY.made(random), EASY.draw(random, EASY.real)
+    groups = groups_of(np.arange(EASY.n))
 
-    def figure(name: str):
-        return lambda left_out: getattr(neighbourhoods(made[~np.isin(groups, left_out)], real), name)
+    def recall_without(left_out: tuple[int, ...]) -> float:
+        return neighbourhoods(made[~np.isin(groups, left_out)], real).recall
 
-    precision, density, recall = (scores_of(kind, batch)["all"] for kind in (Precision, Density, Recall))
-    assert precision.ci95 == wilson(round(120 * precision.value), 120)
+    precision, recall, density, _ = scored(made, real)
+    assert precision.ci95 == wilson(round(EASY.n * precision.value), EASY.n)
     assert density.ci95 == pytest.approx(bootstrap_mean(neighbourhoods(made, real).densities))
-    low, high = zip(plain_jackknife(figure("recall")).interval, wilson(round(120 * recall.value), 120), strict=True)
-    assert recall.ci95 == pytest.approx((max(min(low), 0), min(max(high), 1)))
+    error = plain_jackknife(recall_without).error / (recall.value * (1 - recall.value))
+    assert recall.ci95 == pytest.approx(expit(logit(recall.value) + t.interval(0.95, GROUPS - 1, scale=error)))
 
 
 def test_kernel_distance_on_the_toy_task_is_that_of_torchmetrics_kernel(batch: Batch) -> None:
@@ -76,8 +78,7 @@ def test_kernel_distance_on_the_toy_task_is_that_of_torchmetrics_kernel(batch: B
     expected = float(unbiased[0] + unbiased[1] - 2 * poly_kernel(made, real).mean())
     score = scores_of(KernelDistance, batch)["all"]
     assert score.value == pytest.approx(expected, rel=1e-9)
-    assert score.ci95 is not None
-    assert score.ci95[0] < (score.corrected or math.nan) < score.ci95[1]
+    assert (score.ci95, score.reason) == (None, "no interval: needs at least 200 images")
 
 
 def test_n_is_what_was_compared(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +95,6 @@ def test_too_few_leave_them_blank(task: Task) -> None:
 
 
 def test_plain_jackknife_of_a_mean_is_students_interval() -> None:
-    from scipy.stats import t
-
     means = np.random.default_rng(0).normal(size=GROUPS)
     found = plain_jackknife(lambda left_out: float(np.delete(means, left_out).mean()))
     expected = t.interval(0.95, GROUPS - 1, loc=means.mean(), scale=means.std(ddof=1) / math.sqrt(GROUPS))
@@ -103,17 +102,21 @@ def test_plain_jackknife_of_a_mean_is_students_interval() -> None:
     assert found.estimate is None
 
 
-def test_sets_apart_have_no_precision_and_limits_that_say_how_sure_that_is() -> None:
+def test_sets_apart_have_no_precision_and_only_that_has_limits() -> None:
     random = np.random.default_rng(0)
     precision, recall, density, coverage = scored(random.normal(size=(100, 4)) + 50, random.normal(size=(150, 4)))
-    assert precision.ci95 == recall.ci95 == coverage.ci95 == pytest.approx(wilson(0, 100))
+    assert precision.ci95 == pytest.approx(wilson(0, 100))
+    assert recall.ci95 is coverage.ci95 is None
+    assert recall.reason == "no interval: needs 5 real images within reach and 5 without"
     assert (precision.value, recall.value, density.value, coverage.value) == (0, 0, 0, 0)
 
 
 def assert_covers(setting: Setting, runs: int, draws: int) -> None:
     """No interval is shown to hold its expectation in fewer than 93 % of runs, at the 1 % level."""
-    for name, share in covered(setting, runs=runs, draws=draws).items():
-        assert binomtest(round(share * runs), runs, 0.93, alternative="less").pvalue > 0.01, (name, share)
+    for name, found in covered(setting, runs=runs, draws=draws).items():
+        if found.given:
+            hits = round(found.share * found.given)
+            assert binomtest(hits, found.given, 0.93, alternative="less").pvalue > 0.01, (name, found)
 
 
 def test_intervals_cover_the_expectation_at_this_number() -> None:

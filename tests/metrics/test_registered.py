@@ -60,7 +60,7 @@ def test_scores_lie_in_bounds_or_say_why_there_is_none(name: str, records: list[
                     assert score.reason
                     assert (score.ci95, score.floor, score.replicates) == (None, None, None)
                     continue
-                assert score.reason is None
+                assert (score.reason is None) == (score.ci95 is not None)
                 low, high = kind.bounds
                 limits = score.ci95 or (score.value, score.value)
                 assert low <= limits[0] <= limits[1] <= high

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom, t
 
-from cfbench.stats import (
-    Floats,
-    Interval,
-    bootstrap_mean,
-    crossed_difference,
-    paired_rate_difference,
-    sign_flip,
-    wilson,
-)
+from cfbench.paired import LEAST_DIFFERING, paired_rate_difference, sign_flip
+from cfbench.stats import Floats, Interval, _blocks, _counts, crossed_difference, wilson
 
 Random = np.random.Generator
 Draw = Callable[[Random, tuple[int, ...]], Floats]
@@ -51,13 +46,38 @@ def holds(interval: Interval | None, truth: float) -> bool:
     return interval is not None and interval[0] <= truth <= interval[1]
 
 
-def mean_coverage(
-    name: str, n: int, runs: int, interval: Callable[[Floats], Interval | None] = bootstrap_mean
-) -> float:
+def bootstrap_limits(samples: Floats) -> Floats:
+    """:func:`cfbench.stats.bootstrap_mean` of every row of ``samples`` [runs, n], limits ``[2, runs]``, all at once."""
+    n, mean = samples.shape[1], samples.mean(axis=1)
+    centred = samples - mean[:, None]
+    parts = []
+    for block, rows in _blocks(n):
+        counts = _counts(n, rows, 0, block)
+        means = counts @ centred.T / n
+        variances = counts @ np.square(centred).T / n - np.square(means)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(np.nan_to_num(np.abs(means) / np.sqrt(np.maximum(variances, 0)), posinf=np.inf))
+    quantile = np.quantile(np.concatenate(parts), 0.95, axis=0, method="inverted_cdf")
+    with np.errstate(invalid="ignore"):
+        margin = np.nan_to_num(quantile * np.sqrt(np.square(centred).mean(axis=1)), nan=0.0, posinf=np.inf)
+    return np.stack([np.maximum(mean - margin, samples.min(axis=1)), np.minimum(mean + margin, samples.max(axis=1))])
+
+
+def student_limits(samples: Floats) -> Floats:
+    """Student's t intervals of the means of the rows of ``samples`` [runs, n], ``[2, runs]``."""
+    n, mean = samples.shape[1], samples.mean(axis=1)
+    margin = t.ppf(0.975, n - 1) * samples.std(axis=1, ddof=1) / np.sqrt(n)
+    return np.stack([mean - margin, mean + margin])
+
+
+def held(limits: Floats, truth: float) -> NDArray[np.bool_]:
+    return np.asarray((limits[0] <= truth) & (truth <= limits[1]))
+
+
+def mean_coverage(name: str, n: int, runs: int, limits: Callable[[Floats], Floats] = bootstrap_limits) -> float:
     """Share of ``runs`` samples of ``n`` values whose interval of the mean holds the truth."""
     draw, truth = MEANS[name]
-    random = np.random.default_rng(n)
-    return float(np.mean([holds(interval(draw(random, (n,))), truth) for _ in range(runs)]))
+    return float(held(limits(draw(np.random.default_rng(n), (runs, n))), truth).mean())
 
 
 def crossed_table(random: Random, seeds: int, queries: int, kind: str, share: float) -> Floats:
@@ -71,7 +91,7 @@ def crossed_table(random: Random, seeds: int, queries: int, kind: str, share: fl
     )
 
 
-def crossed_interval(a: Floats, b: Floats) -> Interval:
+def crossed_interval(a: Floats, b: Floats) -> Interval | None:
     return crossed_difference(a, b).interval
 
 
@@ -82,35 +102,16 @@ def crossed_coverage(
     runs: int,
     *,
     two: bool = False,
-    interval: Callable[[Floats, Floats], Interval] = crossed_interval,
+    interval: Callable[[Floats, Floats], Interval | None] = crossed_interval,
 ) -> float:
     """Coverage of the mean of a method with several seeds, or of the difference of ``two`` such methods."""
     random = np.random.default_rng(seeds)
-    queries, held = 200, 0
+    queries, hits = 200, 0
     for _ in range(runs):
         a = crossed_table(random, seeds, queries, kind, share)
         b = crossed_table(random, seeds, queries, kind, share) if two else np.zeros((1, queries))
-        held += holds(interval(a, b), 0.0)
-    return held / runs
-
-
-def student(values: Floats) -> Interval:
-    """Student's t interval of a mean."""
-    margin = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - margin), float(values.mean() + margin)
-
-
-def pigeonhole(a: Floats, b: Floats, *, resamples: int = 500) -> Interval:
-    """Percentile bootstrap over seeds and over queries (Owen, Annals of Applied Statistics 1, 2007)."""
-    random = np.random.default_rng(0)
-
-    def weights(size: int) -> Floats:
-        return random.multinomial(size, np.full(size, 1 / size), size=resamples) / size
-
-    queries = weights(a.shape[1])
-    means = [((weights(len(table)) @ table) * queries).sum(axis=1) for table in (a, b)]
-    low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
-    return float(low), float(high)
+        hits += holds(interval(a, b), 0.0)
+    return hits / runs
 
 
 def queries_only(a: Floats, b: Floats) -> Interval:
@@ -129,12 +130,22 @@ def paired_tables(name: str, n: int, runs: int) -> tuple[Floats, Floats]:
     return a, b
 
 
-def paired_mean_coverage(
-    name: str, n: int, runs: int, interval: Callable[[Floats], Interval | None] = bootstrap_mean
-) -> float:
-    """Coverage of the difference of two paired means, one seed each."""
+@dataclass(frozen=True)
+class Given:
+    """Share of the samples that are given an interval, and the share of these whose interval holds the truth."""
+
+    given: float
+    covers: float
+
+
+def paired_mean_coverage(name: str, n: int, runs: int, limits: Callable[[Floats], Floats] = bootstrap_limits) -> Given:
+    """Of the difference of two paired means, one seed each; given as by :func:`cfbench.paired.mean_of_differences`."""
     a, b = paired_tables(name, n, runs)
-    return float(np.mean([holds(interval(row), 0.0) for row in a - b]))
+    differences = a - b
+    one_sign = (differences >= 0).all(axis=1) | (differences <= 0).all(axis=1)
+    given = one_sign | (np.count_nonzero(differences, axis=1) >= LEAST_DIFFERING)
+    covers = held(limits(differences[given]), 0.0).mean() if given.any() else np.nan
+    return Given(float(given.mean()), float(covers))
 
 
 def sign_flip_rejections(name: str, n: int, runs: int) -> float:
@@ -152,12 +163,24 @@ def crossed_rejections(seeds: int, kind: str, share: float, runs: int) -> tuple[
     return float(crossed), float((sign_flip(means, resamples=1_999) < 0.05).mean())
 
 
-def paired_rate_coverage(n: int, first: float, second: float, runs: int) -> float:
-    """Coverage of the difference of two paired rates with discordant shares ``first`` and ``second``."""
+def paired_rate_coverage(n: int, first: tuple[float, float], second: tuple[float, float], points: int = 100) -> float:
+    """Exact coverage of the difference of two paired rates, averaged over discordant shares in the given ranges."""
     random = np.random.default_rng(n)
-    held = 0
-    for _ in range(runs):
-        where = random.random(n)
-        a, b = (where < first).astype(float), ((where >= first) & (where < first + second)).astype(float)
-        held += holds(paired_rate_difference(a, b), first - second)
-    return held / runs
+    most = [int(binom.ppf(1 - 1e-7, n, high)) for _, high in (first, second)]
+    counts = [(x, y) for x in range(most[0] + 1) for y in range(most[1] + 1) if x + y <= n]
+    limits = np.array([paired_rate_difference(*pairs_of(n, x, y)) for x, y in counts]).T
+    x, y = np.array(counts).T
+    shares = []
+    for _ in range(points):
+        p, q = random.uniform(*first), random.uniform(*second)
+        chances = binom.pmf(x, n, p) * binom.pmf(y, n - x, q / (1 - p))
+        shares.append(float((chances * held(limits, p - q)).sum()))
+    return float(np.mean(shares))
+
+
+def pairs_of(n: int, first: int, second: int) -> tuple[Floats, Floats]:
+    """Two columns of 0 and 1 that differ in ``first`` rows one way and in ``second`` the other."""
+    a, b = np.zeros(n), np.zeros(n)
+    a[:first] = 1
+    b[first : first + second] = 1
+    return a, b

@@ -85,15 +85,27 @@ def scored(made: np.ndarray, real: np.ndarray) -> Iterator[Score]:
         yield metric.compute()["all"]
 
 
-def covered(setting: Setting, *, runs: int, draws: int) -> dict[str, float]:
-    """Share of ``runs`` whose interval holds the mean of ``draws`` sets of as many vectors, the real ones fixed."""
+@dataclass(frozen=True)
+class Covered:
+    """Of how many runs an interval was given, and which share of these holds the expectation (NaN of none)."""
+
+    given: int
+    share: float
+
+
+def covered(setting: Setting, *, runs: int, draws: int) -> dict[str, Covered]:
+    """How often intervals hold the mean of ``draws`` sets of as many vectors, the real ones fixed."""
     random = np.random.default_rng(0)
     real = setting.draw(random, setting.real)
     names = [kind.name for kind in METRICS]
     figures = [neighbourhoods(setting.made(random), real) for _ in range(draws)]
     expected = [np.mean([getattr(figure, name) for figure in figures]) for name in names]
-    hits = np.zeros(len(names))
+    hits: list[list[bool]] = [[] for _ in names]
     for _ in range(runs):
         for index, score in enumerate(scored(setting.made(random), real)):
-            hits[index] += score.ci95[0] <= expected[index] <= score.ci95[1]
-    return dict(zip(names, hits / runs, strict=True))
+            if score.ci95:
+                hits[index].append(bool(score.ci95[0] <= expected[index] <= score.ci95[1]))
+    return {
+        name: Covered(len(held), float(np.mean(held)) if held else float("nan"))
+        for name, held in zip(names, hits, strict=True)
+    }
