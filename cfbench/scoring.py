@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from cfbench.batch import Batch
+from cfbench.columns import Column
 from cfbench.errors import InvalidParameter
 from cfbench.judges import Judges
 from cfbench.metrics.base import Metric, Scores
@@ -60,7 +60,7 @@ def score(
     reasons = {metric.key: metric.blocked() for metric in chosen}
     active = [metric for metric in chosen if reasons[metric.key] is None]
     digest = hashlib.sha256()
-    columns: dict[str, list[Tensor]] = {}
+    columns: dict[str, Column] = {}
     errors: list[str] = []
     others = {name: iter(run) for name, run in (reruns or {}).items()}
     for piece in pieces:
@@ -71,14 +71,14 @@ def score(
         for metric in active:
             judged.update(metric.update(batch))
         for name, values in judged.items():
-            columns.setdefault(name, []).append(values.cpu())
+            columns.setdefault(name, Column()).append(values)
     if not errors:
         raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
     scores = {
         metric.key: metric.compute() if reason is None else dict.fromkeys(metric.subsets, metric.blank(reason))
         for metric, reason in ((metric, reasons[metric.key]) for metric in chosen)
     }
-    table = pd.DataFrame({name: torch.cat(parts).numpy() for name, parts in columns.items()})
+    table = pd.DataFrame({name: column.values for name, column in columns.items()})
     table.insert(0, "error", errors)
     reached = sum(error != UNREACHED for error in errors)
     return Scored(scores, table, digest.hexdigest(), done=reached, failed=sum(map(bool, errors)))

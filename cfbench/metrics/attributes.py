@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cfbench.collector import groups_of
+from cfbench.columns import Column
 from cfbench.distances.intervals import plain_jackknife
 from cfbench.metrics.agreement import jensen_shannon
 from cfbench.metrics.base import Metric, QueryMetric, Scores
@@ -94,23 +95,21 @@ class CorrelationDifference(Metric):
 
     def __init__(self, judges: Judges) -> None:
         super().__init__(judges)
-        self._before: list[Tensor] = []
-        self._after: list[Tensor] = []
-        self._flipped: list[Tensor] = []
+        self._before, self._after, self._flipped = Column(), Column(), Column()
 
     def blocked(self) -> str | None:
         named = self.judges.attributes and self.judges.target_attributes
         return super().blocked() or (None if named else NAMELESS)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        self._before.append(chances(batch, "queries").mean(dim=0).float().cpu())
-        self._after.append(chances(batch, "counterfactuals").mean(dim=0).float().cpu())
-        self._flipped.append(batch.flipped.cpu())
+        self._before.append(chances(batch, "queries").mean(dim=0).float())
+        self._after.append(chances(batch, "counterfactuals").mean(dim=0).float())
+        self._flipped.append(batch.flipped)
         return {}
 
     def compute(self) -> Scores:
-        before, after = (torch.cat(parts).double().numpy() for parts in (self._before, self._after))
-        flipped = torch.cat(self._flipped).numpy()
+        before, after = (column.values.astype(np.float64) for column in (self._before, self._after))
+        flipped = self._flipped.values
         chosen = {"all": np.ones(len(flipped), dtype=bool), "flipped": flipped}
         group = groups_of(np.arange(len(flipped)))
         return {subset: self._score(before[kept], after[kept], group[kept]) for subset, kept in chosen.items()}

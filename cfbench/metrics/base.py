@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cfbench.columns import Column
 from cfbench.record import Score
 from cfbench.stats import LEAST, bootstrap_mean, wilson
 
@@ -117,8 +118,7 @@ class QueryMetric(Metric):
 
     def __init__(self, judges: Judges) -> None:
         super().__init__(judges)
-        self._values: list[Tensor] = []
-        self._flipped: list[Tensor] = []
+        self._values, self._flipped = Column(), Column()
 
     @abstractmethod
     def values(self, batch: Batch) -> Tensor:
@@ -127,11 +127,11 @@ class QueryMetric(Metric):
     def update(self, batch: Batch) -> dict[str, Tensor]:
         values = self.values(batch).to("cpu", torch.float64)
         self._values.append(values)
-        self._flipped.append(batch.flipped.cpu())
+        self._flipped.append(batch.flipped)
         return {self.key: values}
 
     def compute(self) -> Scores:
-        values, flipped = torch.cat(self._values).numpy(), torch.cat(self._flipped).numpy()
+        values, flipped = self._values.values, self._flipped.values
         chosen = {"all": values, "flipped": values[flipped]}
         return {subset: self._score(chosen[subset]) for subset in self.subsets}
 
