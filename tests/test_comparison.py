@@ -22,7 +22,7 @@ from cfbench.comparison import Run, compare, group_runs
 from cfbench.harness import TABLE, evaluate
 from cfbench.record import FILE, Record
 from cfbench.registry import METHODS
-from cfbench.stats import bootstrap_mean, crossed_difference
+from cfbench.stats import crossed_difference
 from cfbench.task import Task
 from cfbench.testing import Toy
 
@@ -93,9 +93,7 @@ def test_means_of_one_seed_agree_with_scipy(runs: Runs) -> None:
     a, b = (table["l1"].to_numpy() for table in tables(runs, "pgd", "noise0"))
     assert (found["mean_a"], found["mean_b"]) == pytest.approx((a.mean(), b.mean()))
     assert found["difference"] == pytest.approx((a - b).mean())
-    assert (found["low"], found["high"]) == pytest.approx(bootstrap_mean(a - b))
-    t_interval = ttest_rel(a, b).confidence_interval()
-    assert (found["low"], found["high"]) == pytest.approx(tuple(t_interval), abs=0.2 * (t_interval[1] - t_interval[0]))
+    assert np.isnan([found["low"], found["high"]]).all(), "60 queries are too few for an interval"
     assert (found["n"], found["test"], found["p"]) == (60, "sign flip", 2e-4)
     assert found["verdict"] == ("A better" if a.mean() < b.mean() else "B better")
 

@@ -307,7 +307,11 @@ def test_holm_on_demsars_example() -> None:
 
 def test_each_kind_of_pair_gets_its_test() -> None:
     random = np.random.default_rng(11)
-    real, rate, three = random.normal(size=(2, 1, 60)), random.random((2, 1, 60)).round(), random.normal(size=(3, 60))
+    real, rate, three = (
+        random.normal(size=(2, 1, 120)),
+        random.random((2, 1, 120)).round(),
+        random.normal(size=(3, 120)),
+    )
     family = [Pair(*real), Pair(*rate), Pair(three, real[0]), Pair(np.repeat(real[0], 3, axis=0), real[1])]
     found = paired_differences(family)
     assert [each.test for each in found] == ["sign flip", "McNemar", "crossed t", "sign flip"]

@@ -20,7 +20,7 @@ from cfbench.spaces import Space
 from cfbench.stats import Interval, bootstrap_mean, wilson
 
 RARER = 5
-"""Real images within reach, and without, below which replicates hardly differ and recall has no interval."""
+"""Real images within reach, and without, below which replicates hardly differ and there is no interval."""
 
 COMPARED = 1000
 """Images on either side: the first counterfactuals, and as many held-out real ones in the targets' classes."""
@@ -139,12 +139,16 @@ class Precision(_Manifold):
 class Recall(_RealShare):
     """Share of real images of the target classes within reach of a counterfactual (5 nearest neighbours).
 
-    Rewards variety. Fooled by scattered outliers, whose reach is wide: read coverage beside it.
+    Rewards variety. Fooled by scattered outliers, whose reach is wide: read coverage beside it. It has no interval:
+    the reach of each counterfactual depends on the others, and a jackknife's interval is then up to twice too wide.
     """
 
     name = "recall"
     unit = "share of real images"
     citation = "Kynkaanniemi et al., arXiv 1904.06991"
+
+    def withheld(self, found: Jackknife, subset: str) -> str | None:
+        return "none is known to cover as often as it says"
 
 
 class Density(_Manifold):

@@ -58,14 +58,15 @@ def test_intervals_are_wilsons_the_bootstraps_and_the_jackknifes_in_logarithmic_
     made, real = EASY.made(random), EASY.draw(random, EASY.real)
     groups = groups_of(np.arange(EASY.n))
 
-    def recall_without(left_out: tuple[int, ...]) -> float:
-        return neighbourhoods(made[~np.isin(groups, left_out)], real).recall
+    def coverage_without(left_out: tuple[int, ...]) -> float:
+        return neighbourhoods(made[~np.isin(groups, left_out)], real).coverage
 
-    precision, recall, density, _ = scored(made, real)
+    precision, recall, density, coverage = scored(made, real)
     assert precision.ci95 == wilson(round(EASY.n * precision.value), EASY.n)
     assert density.ci95 == pytest.approx(bootstrap_mean(neighbourhoods(made, real).densities))
-    error = plain_jackknife(recall_without).error / (recall.value * (1 - recall.value))
-    assert recall.ci95 == pytest.approx(expit(logit(recall.value) + t.interval(0.95, GROUPS - 1, scale=error)))
+    error = plain_jackknife(coverage_without).error / (coverage.value * (1 - coverage.value))
+    assert coverage.ci95 == pytest.approx(expit(logit(coverage.value) + t.interval(0.95, GROUPS - 1, scale=error)))
+    assert (recall.ci95, recall.reason) == (None, "no interval: none is known to cover as often as it says")
 
 
 def test_kernel_distance_on_the_toy_task_is_that_of_torchmetrics_kernel(batch: Batch) -> None:
@@ -107,7 +108,7 @@ def test_sets_apart_have_no_precision_and_only_that_has_limits() -> None:
     precision, recall, density, coverage = scored(random.normal(size=(100, 4)) + 50, random.normal(size=(150, 4)))
     assert precision.ci95 == pytest.approx(wilson(0, 100))
     assert recall.ci95 is coverage.ci95 is None
-    assert recall.reason == "no interval: needs 5 real images within reach and 5 without"
+    assert coverage.reason == "no interval: needs 5 real images within reach and 5 without"
     assert (precision.value, recall.value, density.value, coverage.value) == (0, 0, 0, 0)
 
 
