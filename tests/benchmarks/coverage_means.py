@@ -36,7 +36,7 @@ from interval_coverage import (  # noqa: E402
     wilson_coverage,
 )
 
-from cfbench.paired import LEAST_DIFFERING  # noqa: E402
+from cfbench.paired import LEAST_DIFFERING, LEAST_PAIRS  # noqa: E402
 from cfbench.stats import LEAST, RESAMPLES, Floats, Interval, bootstrap_mean  # noqa: E402
 
 SIZES = (50, 100, 300)
@@ -130,8 +130,8 @@ RARE = (((0.0, 0.02), (0.0, 0.02)), ((0.0, 0.02), (0.0, 0.0)))
 def paired_part(runs: int, slow_runs: int) -> list[str]:
     lines = ["## Paired differences of one seed each", ""]
     lines += [
-        f"{runs} samples. *Given*: share of them with an interval; there is none where fewer than {LEAST_DIFFERING}",
-        "queries differ, either way. *Rejections*: of a true null, at 5 %.",
+        f"{runs} samples. *Given*: share of them with an interval; there is none of fewer than {LEAST_PAIRS} queries, and",
+        f"none where fewer than {LEAST_DIFFERING} differ, either way. *Rejections*: of a true null, at 5 %.",
         *table("values", "n", "given", "covers", "Student's t", "rejections by sign flips"),
     ]
     for name in MEANS:
