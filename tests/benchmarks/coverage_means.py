@@ -130,8 +130,8 @@ RARE = (((0.0, 0.02), (0.0, 0.02)), ((0.0, 0.02), (0.0, 0.0)))
 def paired_part(runs: int, slow_runs: int) -> list[str]:
     lines = ["## Paired differences of one seed each", ""]
     lines += [
-        f"{runs} samples. *Given*: share of them with an interval; there is none of fewer than {LEAST_PAIRS} queries, and",
-        f"none where fewer than {LEAST_DIFFERING} differ, either way. *Rejections*: of a true null, at 5 %.",
+        f"{runs} samples. *Given*: share of them with an interval; there is none of fewer than {LEAST_PAIRS} queries,",
+        f"and none where fewer than {LEAST_DIFFERING} differ, either way. *Rejections*: of a true null, at 5 %.",
         *table("values", "n", "given", "covers", "Student's t", "rejections by sign flips"),
     ]
     for name in MEANS:
