@@ -48,7 +48,7 @@ def predict(network: nn.Module, images: Tensor) -> Tensor:
     return answers(network, images).argmax(dim=1)
 
 
-def _share(hits: Tensor) -> float:
+def share(hits: Tensor) -> float:
     return int(hits.sum()) / len(hits)
 
 
@@ -96,7 +96,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _AugmentedRecipe:
+class AugmentedRecipe:
     """What recipes of classifiers share.
 
     Attributes:
@@ -112,7 +112,7 @@ class _AugmentedRecipe:
     rate: float = 3e-3
     decay: float = 0.02
 
-    def _fit(
+    def run(
         self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, progress: Progress
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -135,7 +135,7 @@ class _AugmentedRecipe:
 
 
 @dataclass(frozen=True)
-class ClassifierRecipe(_AugmentedRecipe):
+class ClassifierRecipe(AugmentedRecipe):
     """Cross-entropy on augmented images; quality is the accuracy on test images.
 
     Attributes:
@@ -155,7 +155,7 @@ class ClassifierRecipe(_AugmentedRecipe):
         if self.weighted:
             weight = data.labels.bincount().float().rsqrt()
             weight = weight / weight.mean()
-        self._fit(
+        self.run(
             network,
             data,
             lambda images, labels: F.cross_entropy(network(images), labels, weight=weight),
@@ -169,11 +169,11 @@ class ClassifierRecipe(_AugmentedRecipe):
             f"auc_{name}": roc_auc(logits.softmax(1)[:, label].numpy(), (data.labels == label).numpy())
             for name, label in self.auc.items()
         }
-        return {"accuracy": _share(logits.argmax(1) == data.labels), **areas}
+        return {"accuracy": share(logits.argmax(1) == data.labels), **areas}
 
 
 @dataclass(frozen=True)
-class DistilRecipe(_AugmentedRecipe):
+class DistilRecipe(AugmentedRecipe):
     """Copy a frozen classifier from its soft answers on augmented images (Hinton et al., arXiv 1503.02531).
 
     Minimises T^2 KL(teacher || copy) of the class probabilities at temperature T; labels are not used. Quality is the
@@ -192,13 +192,13 @@ class DistilRecipe(_AugmentedRecipe):
             given = F.log_softmax(network(images) / self.temperature, dim=1)
             return self.temperature**2 * F.kl_div(given, wanted, reduction="batchmean", log_target=True)
 
-        self._fit(network, data, loss, seed, progress)
+        self.run(network, data, loss, seed, progress)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         copied = predict(network, data.images)
         return {
-            "agreement": _share(copied == predict(networks(self.teacher), data.images)),
-            "accuracy": _share(copied == data.labels),
+            "agreement": share(copied == predict(networks(self.teacher), data.images)),
+            "accuracy": share(copied == data.labels),
         }
 
 

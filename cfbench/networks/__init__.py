@@ -4,13 +4,17 @@ from cfbench.networks.autoencoder import Autoencoder
 from cfbench.networks.base import FeatureNetwork, Normalise
 from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.networks.efficientnet import EfficientNetLite
+from cfbench.networks.heads import DUQHead, JointClassifier, LossEstimator
 
 __all__ = [
     "Autoencoder",
     "ConvMixer",
+    "DUQHead",
     "DenseNet",
     "EfficientNetLite",
     "FeatureNetwork",
+    "JointClassifier",
+    "LossEstimator",
     "MobileNet",
     "Normalise",
     "PlainCNN",
