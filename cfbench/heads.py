@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images, Networks, Progress
+from cfbench.dataset import Images, Networks
 from cfbench.errors import InvalidParameter
 from cfbench.images import dequantise
 from cfbench.networks import DUQHead, FeatureNetwork, JointClassifier, LossEstimator
+from cfbench.session import Session
 from cfbench.stats import roc_auc
 from cfbench.training import AugmentedRecipe, share
 
@@ -89,7 +90,7 @@ class LossEstimatorRecipe(AugmentedRecipe):
     classifier: str = "classifier"
     margin: float = 1.0
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         classifier, estimator = readable(networks(self.classifier)), cast(LossEstimator, network)
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class LossEstimatorRecipe(AugmentedRecipe):
                 maps, logits = classifier.outputs(images)
             return ranking_loss(estimator(maps), losses_of(logits, labels), margin=self.margin)
 
-        self.run(network, data, loss, seed, progress)
+        self.run(network, data, loss, seed, session)
         _set_threshold(classifier, estimator, data)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
@@ -118,15 +119,16 @@ class JointRecipe(AugmentedRecipe):
     weight: float = 1.0
     margin: float = 1.0
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         joint = cast(JointClassifier, network)
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
             maps, logits = joint.outputs(images)
             ranked = ranking_loss(joint.estimator(maps), losses_of(logits, labels), margin=self.margin)
+            session.note(accuracy=share(logits.argmax(1) == labels))
             return F.cross_entropy(logits, labels) + self.weight * ranked
 
-        self.run(network, data, loss, seed, progress)
+        self.run(network, data, loss, seed, session)
         _set_threshold(joint, joint.estimator, data)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
@@ -153,7 +155,7 @@ class DUQRecipe(AugmentedRecipe):
     penalty: float = 0.0
     outside: str = ""
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         classifier, head = readable(networks(self.classifier)), cast(DUQHead, network)
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
@@ -161,13 +163,14 @@ class DUQRecipe(AugmentedRecipe):
             embedded = head.embed(classifier.blocks(images))
             head.update(embedded, labels)
             kernels = head.kernels(embedded)
+            session.note(accuracy=share(kernels.argmax(1) == labels))
             found = F.binary_cross_entropy(kernels, F.one_hot(labels, kernels.shape[1]).to(kernels.dtype))
             if self.penalty:
                 (slope,) = torch.autograd.grad(kernels.sum(), images, create_graph=True)
                 found = found + self.penalty * (slope.flatten(1).norm(dim=1) - 1).square().mean()
             return found
 
-        self.run(network, data, loss, seed, progress)
+        self.run(network, data, loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         classifier = readable(networks(self.classifier))

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images, Networks, Progress
+from cfbench.dataset import Images, Networks
 from cfbench.images import dequantise
+from cfbench.session import Session
 from cfbench.training import AugmentedRecipe, predict, share
 
 PART = 250
@@ -59,14 +60,16 @@ class RobustRecipe(AugmentedRecipe):
     stronger: int = 40
     judged: int = 2000
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         def loss(images: Tensor, labels: Tensor) -> Tensor:
             network.eval()
             moved = attacked(network, images, labels, epsilon=self.epsilon, steps=self.steps)
             network.train()
-            return F.cross_entropy(network(moved), labels)
+            logits: Tensor = network(moved)
+            session.note(accuracy=share(logits.argmax(1) == labels))
+            return F.cross_entropy(logits, labels)
 
-        self.run(network, data, loss, seed, progress)
+        self.run(network, data, loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         start = torch.Generator().manual_seed(0)

@@ -88,7 +88,7 @@ def test_the_renderer_is_handed_over_where_it_was_declared_and_is_there(task: Ta
     with pytest.raises(AccessDenied, match=r"needs = Needs\(truth=True\)"):
         _ = MethodView(rendered, Needs(gradients=True, training_data=True)).truth
     assert MethodView(rendered, Needs(truth=True)).truth is Rendered.truth
-    with pytest.raises(MissingResource, match="toy@v1 has no renderer .*; choose a synthetic task, such as shapes"):
+    with pytest.raises(MissingResource, match=r"toy@v1 has no renderer .*; choose a synthetic task, such as shapes"):
         _ = MethodView(task, Needs(truth=True)).truth
 
 

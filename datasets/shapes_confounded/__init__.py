@@ -14,10 +14,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, Progress, RawData, Recipe
+from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, RawData, Recipe
 from cfbench.datasets.shapes import WIDTHS, ZOO, draw, heads, judges
 from cfbench.datasets.shapes.renderer import SHAPES, Renderer
 from cfbench.networks import PlainCNN
+from cfbench.session import Session
 from cfbench.training import answers
 
 RENDERER = Renderer(marked=True)
@@ -44,13 +45,13 @@ class ConfoundedRecipe:
     strength: float
     recipe: Recipe
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         generator = torch.Generator().manual_seed(seed)
         images, labels = data.images[:SEEN], data.labels[:SEEN]
         tied = torch.rand(len(labels), generator=generator) < self.strength
         coin = torch.rand(len(labels), generator=generator) < 0.5
         confounded = Images(with_mark(images, (labels == MARKED_CLASS).where(tied, coin)), labels)
-        self.recipe.fit(network, confounded, seed=seed, networks=networks, progress=progress)
+        self.recipe.fit(network, confounded, seed=seed, networks=networks, session=session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         return self.recipe.quality(network, data, networks=networks)
