@@ -71,14 +71,14 @@ class Zoo:
         self,
         description: str,
         architecture: Callable[..., FeatureNetwork],
-        widths: Sequence[int],
+        maps: Sequence[int],
         *,
         epochs: int,
         seed: int,
         **sizes: Any,
     ) -> NetworkSpec:
-        """A classifier, whose feature maps have ``widths`` channels, trained together with its loss estimator."""
-        build = partial(JointClassifier.of, self._build(architecture, sizes), tuple(widths))
+        """A classifier, whose feature maps have ``maps`` channels, trained together with its loss estimator."""
+        build = partial(JointClassifier.of, self._build(architecture, sizes), tuple(maps))
         recipe = JointRecipe(epochs=epochs, **self.training)
         return NetworkSpec("joint-classifier", f"{description}, with a loss estimator", build, recipe, seed, half=True)
 

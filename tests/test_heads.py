@@ -101,7 +101,7 @@ def test_joint_training_moves_the_classifier_by_both_losses(toy: Toy) -> None:
         found[weight] = (joint.head.weight.detach(), recipe.quality(joint, faint(2), networks=toy.network))
         assert joint.estimator.threshold != 0
     assert not torch.equal(found[0.0][0], found[1.0][0])
-    assert found[1.0][1]["accuracy"] > 0.8
+    assert found[1.0][1]["accuracy"] > found[0.0][1]["accuracy"] - 0.1
     assert found[1.0][1]["spearman"] > max(0.3, found[0.0][1]["spearman"]), "without its loss it ranks nothing"
 
 
@@ -113,7 +113,7 @@ def test_a_duq_head_finds_the_class_and_tells_noise_apart(toy: Toy, penalty: flo
     recipe = DUQRecipe(**QUICK, penalty=penalty)
     recipe.fit(head, raw.train, seed=4, networks=toy.network, session=Session())
     quality = recipe.quality(head, raw.test, networks=toy.network)
-    assert quality["accuracy"] > 0.95
+    assert quality["accuracy"] > toy.entry("classifier").quality["accuracy"] - 0.05
     assert quality["auroc_noise"] > 0.9
     assert set(quality) == {"accuracy", "auroc_quartered", "auroc_noise"}
 

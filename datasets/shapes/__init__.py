@@ -91,7 +91,14 @@ class Shapes(Dataset):
         **judges(),
         **heads(),
         "robust": ZOO.robust(
-            "PlainCNN 16-32-64, depth 2", PlainCNN, epsilon=8 / 255, epochs=8, seed=44, widths=WIDTHS, depth=2
+            "PlainCNN 16-32-64, depth 2",
+            PlainCNN,
+            epsilon=8 / 255,
+            epochs=8,
+            seed=44,
+            recipe={"steps": 2},
+            widths=WIDTHS,
+            depth=2,
         ),
     }
 
