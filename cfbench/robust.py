@@ -28,8 +28,8 @@ def attacked(
 ) -> Tensor:
     """Images moved away from their class by untargeted projected gradient ascent (Madry et al., arXiv 1706.06083).
 
-    Starts anywhere in the l-infinity ball and takes ``steps`` steps of ``2.5 * epsilon / (steps + 1)``: one step is then
-    the fast attack of arXiv 2001.03994, with its length of 1.25 epsilon.
+    Starts anywhere in the l-infinity ball and takes ``steps`` steps of ``2.5 * epsilon / (steps + 1)``: one step is
+    then the fast attack of arXiv 2001.03994, with its length of 1.25 epsilon.
 
     Args:
         images: ``[B, C, H, W]`` in [0, 1]. labels: their class ``[B]``. epsilon: radius of the ball, in pixel values.
