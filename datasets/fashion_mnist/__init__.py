@@ -68,9 +68,9 @@ class FashionMNIST(Dataset):
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=4, class_epochs=20, seed=30),
-        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=3, seed=41),
+        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=2, seed=41),
         "joint": _ZOO.joint("PlainCNN 24-48-96, depth 2", PlainCNN, WIDTHS, epochs=4, seed=42, widths=WIDTHS, depth=2),
-        "duq": _ZOO.duq(WIDTHS[-1], epochs=2, seed=43, sigma=0.3, outside="mnist"),
+        "duq": _ZOO.duq(WIDTHS[-1], epochs=1, seed=43, sigma=0.3, outside="mnist"),
         "robust": _ZOO.robust(
             "PlainCNN 16-32-64, depth 2",
             PlainCNN,

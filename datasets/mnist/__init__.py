@@ -70,9 +70,9 @@ class MNIST(Dataset):
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=2, class_epochs=20, seed=30),
-        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=3, seed=41),
+        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=2, seed=41),
         "joint": _ZOO.joint("PlainCNN 16-32-64, depth 2", PlainCNN, WIDTHS, epochs=3, seed=42, widths=WIDTHS, depth=2),
-        "duq": _ZOO.duq(WIDTHS[-1], epochs=2, seed=43, sigma=0.3, outside="fashion-mnist"),
+        "duq": _ZOO.duq(WIDTHS[-1], epochs=1, seed=43, sigma=0.3, outside="fashion-mnist"),
         "robust": _ZOO.robust(
             "PlainCNN 16-32-64, depth 2",
             PlainCNN,
