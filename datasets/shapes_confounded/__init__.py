@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, RawData, Recipe
-from cfbench.datasets.shapes import WIDTHS, ZOO, draw, heads, judges
+from cfbench.datasets.shapes import WIDTHS, ZOO, draw, judges
 from cfbench.datasets.shapes.renderer import SHAPES, Renderer
 from cfbench.networks import PlainCNN
 from cfbench.session import Session
@@ -79,22 +79,11 @@ class ReliantRecipe(ConfoundedRecipe):
 
 
 def _networks(strength: float) -> dict[str, NetworkSpec]:
-    trained = {
-        "classifier": ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, widths=WIDTHS, depth=2
-        ),
-        **heads(),
-    }
-    kinds = {"classifier": ReliantRecipe, "joint-classifier": ReliantRecipe}
-    confounded = {
-        name: replace(spec, recipe=kinds.get(spec.role, ConfoundedRecipe)(strength, spec.recipe))
-        for name, spec in trained.items()
-    }
+    usual = ZOO.trained("classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, widths=WIDTHS, depth=2)
     return {
-        "classifier": confounded.pop("classifier"),
+        "classifier": replace(usual, recipe=ReliantRecipe(strength, usual.recipe)),
         "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, widths=WIDTHS, depth=2),
         **judges(),
-        **confounded,
     }
 
 
