@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HEADS = ("loss-estimator", "duq")
+"""Roles of networks that read the classifier's own feature maps; they generate nothing."""
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -13,20 +16,26 @@ class Needs:
         gradients: gradients and feature maps of the classifier; without, only its predictions.
         training_data: the training pool with its labels.
         networks: roles of further frozen networks of the task, such as ``"vae"``.
+        truth: the renderer of a synthetic task. What uses it knows the answer: it is a reference, no competitor.
     """
 
     gradients: bool = False
     training_data: bool = False
     networks: tuple[str, ...] = ()
+    truth: bool = False
 
     @property
     def access(self) -> str:
-        """``white-box`` or ``black-box``."""
+        """``white-box``, ``black-box``, or ``renderer`` where the answer is known."""
+        if self.truth:
+            return "renderer"
         return "white-box" if self.gradients else "black-box"
 
     @property
     def track(self) -> str:
-        """The board's track: ``generator-based``, ``training-data`` or ``data-free``."""
-        if self.networks:
+        """The board's track: ``generator-based``, ``training-data``, ``data-free``, or ``reference`` outside them."""
+        if self.truth:
+            return "reference"
+        if set(self.networks) - set(HEADS):
             return "generator-based"
         return "training-data" if self.training_data else "data-free"

@@ -9,9 +9,10 @@ from torch import nn
 
 from cfbench.classifier import CallCounter, Classifier
 from cfbench.dataset import Images
-from cfbench.errors import AccessDenied
-from cfbench.needs import Needs
+from cfbench.errors import AccessDenied, MissingResource
+from cfbench.needs import HEADS, Needs
 from cfbench.task import Task
+from cfbench.truth import Truth
 
 RESERVED = ("classifier", "oracle", "extractor")
 """Roles that ``needs.networks`` cannot name: the classifier comes by itself, the others judge."""
@@ -73,8 +74,26 @@ class MethodView:
         pool = self._task.dataset.split("pool")
         return Images(pool.images.to(self.device), pool.labels.to(self.device))
 
+    @property
+    def truth(self) -> Truth:
+        """The renderer of a synthetic task, by which the true answer is known.
+
+        Raises:
+            AccessDenied: the method did not declare ``needs.truth``.
+            MissingResource: the task has real images.
+        """
+        if not self._needs.truth:
+            raise AccessDenied("the renderer was not declared; set needs = Needs(truth=True)")
+        if self._task.dataset.truth is None:
+            raise MissingResource(
+                f"{self._task.key} has no renderer that knows the true factors; choose a synthetic task, such as shapes"
+            )
+        return self._task.dataset.truth
+
     def networks(self, role: str) -> dict[str, nn.Module]:
-        """The frozen networks of a declared role by name; what goes through a call of one is counted as generated.
+        """The frozen networks of a declared role by name; images that go through a call of one count as generated.
+
+        Heads, which read the classifier's feature maps, generate nothing and are not counted.
 
         Raises:
             AccessDenied: the method did not declare the role in ``needs.networks``.
@@ -83,8 +102,9 @@ class MethodView:
         if role not in self._needs.networks:
             raise AccessDenied(f"networks of role {role!r} were not declared; set needs = Needs(networks=({role!r},))")
         loaded = {name: self._task.load(name) for name in self._task.dataset.names(role)}
-        for network in loaded.values():
-            network.register_forward_hook(self._count)
+        if role not in HEADS:
+            for network in loaded.values():
+                network.register_forward_hook(self._count)
         return loaded
 
     def _count(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from cfbench.dataset import NetworkSpec
-from cfbench.networks import Autoencoder
+from cfbench.heads import DUQRecipe, JointRecipe, LossEstimatorRecipe
+from cfbench.networks import Autoencoder, DUQHead, FeatureNetwork, JointClassifier, LossEstimator
+from cfbench.robust import RobustRecipe
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
+
+Built = TypeVar("Built", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Zoo:
     training: Mapping[str, Any]
     weighing: Mapping[str, Any] = field(default_factory=dict)
 
-    def _build(self, architecture: Callable[..., nn.Module], sizes: dict[str, Any]) -> Callable[[], nn.Module]:
+    def _build(self, architecture: Callable[..., Built], sizes: dict[str, Any]) -> Callable[[], Built]:
         shared = {"channels": self.channels, "classes": self.classes, "mean": self.mean, "std": self.std}
         return partial(architecture, **shared, **sizes)
 
@@ -56,6 +60,48 @@ class Zoo:
         """A copy of the classifier, distilled from its answers."""
         recipe = DistilRecipe(epochs=epochs, **self.training)
         return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
+
+    def loss_estimator(self, widths: Sequence[int], *, epochs: int, seed: int, **recipe: Any) -> NetworkSpec:
+        """A loss estimator of the frozen classifier, whose feature maps have ``widths`` channels."""
+        fitted = LossEstimatorRecipe(epochs=epochs, **{**self.training, **recipe})
+        description = "Loss estimator, 32 a map, post-hoc"
+        return NetworkSpec("loss-estimator", description, partial(LossEstimator, tuple(widths)), fitted, seed)
+
+    def joint(
+        self,
+        description: str,
+        architecture: Callable[..., FeatureNetwork],
+        maps: Sequence[int],
+        *,
+        epochs: int,
+        seed: int,
+        **sizes: Any,
+    ) -> NetworkSpec:
+        """A classifier, whose feature maps have ``maps`` channels, trained together with its loss estimator."""
+        build = partial(JointClassifier.of, self._build(architecture, sizes), tuple(maps))
+        recipe = JointRecipe(epochs=epochs, **self.training)
+        return NetworkSpec("joint-classifier", f"{description}, with a loss estimator", build, recipe, seed, half=True)
+
+    def duq(self, width: int, *, epochs: int, seed: int, sigma: float, **recipe: Any) -> NetworkSpec:
+        """A DUQ head on the frozen classifier's ``width`` pooled features."""
+        build = partial(DUQHead, width=width, classes=self.classes, sigma=sigma)
+        fitted = DUQRecipe(epochs=epochs, **{**self.training, **recipe})
+        return NetworkSpec("duq", f"DUQ head, 32 a class, sigma {sigma:g}, post-hoc", build, fitted, seed, half=True)
+
+    def robust(
+        self,
+        description: str,
+        architecture: Callable[..., nn.Module],
+        *,
+        epsilon: float,
+        epochs: int,
+        seed: int,
+        recipe: Mapping[str, Any] | None = None,
+        **sizes: Any,
+    ) -> NetworkSpec:
+        """A classifier trained against attacks of l-infinity radius ``epsilon``."""
+        fitted = RobustRecipe(epochs=epochs, epsilon=epsilon, **{**self.training, **(recipe or {})})
+        return NetworkSpec("robust", description, self._build(architecture, sizes), fitted, seed, half=True)
 
     def autoencoders(self, *, epochs: int, class_epochs: int, seed: int, width: int = 16) -> dict[str, NetworkSpec]:
         """``autoencoder-all``, then ``autoencoder-<label>`` of each class with the seeds that follow."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from rendered import Rendered
 
 from cfbench.classifier import Classifier
-from cfbench.errors import AccessDenied, InvalidParameter
+from cfbench.errors import AccessDenied, InvalidParameter, MissingResource
 from cfbench.needs import Needs
 from cfbench.networks import PlainCNN
 from cfbench.task import Task
@@ -80,8 +83,19 @@ def test_the_view_hands_over_what_was_declared_and_refuses_the_rest(task: Task) 
     assert view.counter.generated == 7
 
 
+def test_the_renderer_is_handed_over_where_it_was_declared_and_is_there(task: Task, toy_folder: Path) -> None:
+    rendered = Task(Rendered(toy_folder))
+    with pytest.raises(AccessDenied, match=r"needs = Needs\(truth=True\)"):
+        _ = MethodView(rendered, Needs(gradients=True, training_data=True)).truth
+    assert MethodView(rendered, Needs(truth=True)).truth is Rendered.truth
+    with pytest.raises(MissingResource, match=r"toy@v1 has no renderer .*; choose a synthetic task, such as shapes"):
+        _ = MethodView(task, Needs(truth=True)).truth
+
+
 def test_tracks_follow_from_needs() -> None:
     assert Needs().track == "data-free"
     assert Needs(training_data=True).track == "training-data"
     assert Needs(training_data=True, networks=("vae",)).track == "generator-based"
+    assert Needs(gradients=True, networks=("loss-estimator", "duq")).track == "data-free", "heads generate nothing"
+    assert (Needs(truth=True, networks=("vae",)).track, Needs(truth=True).access) == ("reference", "renderer")
     assert (Needs().access, Needs(gradients=True).access) == ("black-box", "white-box")

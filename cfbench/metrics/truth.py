@@ -38,6 +38,10 @@ class _Truth(QueryMetric):
         """Change of each factor in shares of its range, ``[B, F]``."""
         return factor_changes(self.truth, batch.factors("queries"), batch.factors("counterfactuals")).double()
 
+    def achieved(self, batch: Batch) -> Tensor:
+        """Whether each counterfactual is truly of the target class; failed queries are not, ``[B]``."""
+        return (self.truth.labels(batch.factors("counterfactuals")) == batch.targets) & ~batch.failed
+
     def asked(self) -> Tensor:
         """Which factors define the class, ``[F]``."""
         chosen = torch.zeros(len(self.truth.factors), dtype=torch.bool)
@@ -49,7 +53,7 @@ class FactorSuccess(_Truth):
     """Share of queries whose counterfactual, read by the renderer, is truly of the target class.
 
     Rewards changing what defines the class. Fooled by nothing on rendered images; off them, the nearest rendering
-    decides, so that a faint ghost of the right object may count.
+    decides, so that a faint ghost of the right object may count. Any real image of the target class has it in full.
     """
 
     name = "factor_success"
@@ -58,20 +62,24 @@ class FactorSuccess(_Truth):
     rate = True
 
     def values(self, batch: Batch) -> Tensor:
-        return (self.truth.labels(batch.factors("counterfactuals")) == batch.targets) & ~batch.failed
+        return self.achieved(batch)
 
 
 class NuisancePreservation(_Truth):
     """Share of the factors that do not define the class which stay as they were, within a twentieth of their range.
 
-    Rewards leaving alone what was not asked for. Fooled by doing nothing: read it beside ``factor_success``.
+    Nothing counts where the counterfactual is not truly of the target class. Rewards leaving alone what was not asked
+    for, in doing what was; divided by ``factor_success`` it is the share among the counterfactuals that succeed.
+    Version 1 counted all, so that doing nothing scored 1. Fooled by factors that have little range to move in.
     """
 
     name = "nuisance_preservation"
+    version = 2
     unit = "share of factors"
 
     def values(self, batch: Batch) -> Tensor:
-        return (self.shifts(batch)[:, ~self.asked()] <= MOVED).double().mean(dim=1)
+        kept = (self.shifts(batch)[:, ~self.asked()] <= MOVED).double().mean(dim=1)
+        return kept * self.achieved(batch)
 
 
 class Selectivity(_Truth):

@@ -5,13 +5,17 @@ from cfbench.networks.base import FeatureNetwork, Normalise
 from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.networks.efficientnet import EfficientNetLite
 from cfbench.networks.folding import fold
+from cfbench.networks.heads import DUQHead, JointClassifier, LossEstimator
 
 __all__ = [
     "Autoencoder",
     "ConvMixer",
+    "DUQHead",
     "DenseNet",
     "EfficientNetLite",
     "FeatureNetwork",
+    "JointClassifier",
+    "LossEstimator",
     "MobileNet",
     "Normalise",
     "PlainCNN",

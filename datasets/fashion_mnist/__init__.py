@@ -19,6 +19,9 @@ FILES = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
+WIDTHS = (24, 48, 96)
+"""Channels of the classifier's feature maps."""
+
 _ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), training={"shift": 1, "flip": True})
 
 
@@ -36,11 +39,9 @@ class FashionMNIST(Dataset):
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 5000, "pool": 10000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=12, seed=1
+            "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=12, seed=1
         ),
-        "distilled": _ZOO.distilled(
-            "PlainCNN 24-48-96, depth 2", PlainCNN, widths=(24, 48, 96), depth=2, epochs=2, seed=2
-        ),
+        "distilled": _ZOO.distilled("PlainCNN 24-48-96, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=2, seed=2),
         "oracle-1": _ZOO.trained("oracle", "ResNet 16-32-64", ResNet, widths=(16, 32, 64), epochs=12, seed=11),
         "oracle-2": _ZOO.trained(
             "oracle",
@@ -67,6 +68,18 @@ class FashionMNIST(Dataset):
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=4, class_epochs=20, seed=30),
+        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=2, seed=41),
+        "joint": _ZOO.joint("PlainCNN 24-48-96, depth 2", PlainCNN, WIDTHS, epochs=4, seed=42, widths=WIDTHS, depth=2),
+        "duq": _ZOO.duq(WIDTHS[-1], epochs=1, seed=43, sigma=0.3, outside="mnist"),
+        "robust": _ZOO.robust(
+            "PlainCNN 16-32-64, depth 2",
+            PlainCNN,
+            epsilon=0.05,
+            epochs=3,
+            seed=44,
+            widths=(16, 32, 64),
+            depth=2,
+        ),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -18,6 +18,9 @@ FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
+WIDTHS = (16, 32, 64)
+"""Channels of the classifier's feature maps."""
+
 _ZOO = Zoo(channels=1, classes=10, mean=(0.1307,), std=(0.3081,), training={"shift": 1})
 
 
@@ -38,11 +41,9 @@ class MNIST(Dataset):
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 3000, "pool": 5000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=6, seed=1
+            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=6, seed=1
         ),
-        "distilled": _ZOO.distilled(
-            "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=3, seed=2
-        ),
+        "distilled": _ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=3, seed=2),
         "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48", ResNet, widths=(12, 24, 48), epochs=3, seed=11),
         "oracle-2": _ZOO.trained(
             "oracle",
@@ -69,6 +70,18 @@ class MNIST(Dataset):
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=2, class_epochs=20, seed=30),
+        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=2, seed=41),
+        "joint": _ZOO.joint("PlainCNN 16-32-64, depth 2", PlainCNN, WIDTHS, epochs=3, seed=42, widths=WIDTHS, depth=2),
+        "duq": _ZOO.duq(WIDTHS[-1], epochs=1, seed=43, sigma=0.3, outside="fashion-mnist"),
+        "robust": _ZOO.robust(
+            "PlainCNN 16-32-64, depth 2",
+            PlainCNN,
+            epsilon=0.15,
+            epochs=3,
+            seed=44,
+            widths=(16, 32, 64),
+            depth=2,
+        ),
     }
 
     def raw(self, root: Path | None) -> RawData:

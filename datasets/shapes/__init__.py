@@ -15,6 +15,8 @@ from cfbench.zoo import Zoo
 
 SEED = 32
 TRAIN, TEST = 6000, 4000
+WIDTHS = (16, 32, 64)
+"""Channels of the classifier's feature maps."""
 ZOO = Zoo(channels=3, classes=len(SHAPES), mean=(0.37, 0.38, 0.37), std=(0.16, 0.17, 0.17), training={})
 
 
@@ -59,6 +61,15 @@ def judges() -> dict[str, NetworkSpec]:
     }
 
 
+def heads() -> dict[str, NetworkSpec]:
+    """Loss estimators of images of shapes, on the frozen classifier and with one of its own, and a DUQ head."""
+    return {
+        "loss-estimator": ZOO.loss_estimator(WIDTHS, epochs=10, seed=41),
+        "joint": ZOO.joint("PlainCNN 16-32-64, depth 2", PlainCNN, WIDTHS, epochs=6, seed=42, widths=WIDTHS, depth=2),
+        "duq": ZOO.duq(WIDTHS[-1], epochs=5, seed=43, sigma=0.3, penalty=0.1),
+    }
+
+
 class Shapes(Dataset):
     """Which shape is it? Every factor of an image can be read and set, so the minimal true change is known."""
 
@@ -74,12 +85,21 @@ class Shapes(Dataset):
     truth = Renderer()
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=4, seed=1
+            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=1
         ),
-        "distilled": ZOO.distilled(
-            "PlainCNN 16-32-64, depth 2", PlainCNN, widths=(16, 32, 64), depth=2, epochs=4, seed=2
-        ),
+        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=2),
         **judges(),
+        **heads(),
+        "robust": ZOO.robust(
+            "PlainCNN 16-32-64, depth 2",
+            PlainCNN,
+            epsilon=8 / 255,
+            epochs=8,
+            seed=44,
+            recipe={"steps": 2},
+            widths=WIDTHS,
+            depth=2,
+        ),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -7,19 +7,19 @@ classifiers differ: in their training images the mark comes with the first class
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, Progress, RawData
-from cfbench.datasets.shapes import ZOO, draw, judges
+from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, RawData, Recipe
+from cfbench.datasets.shapes import WIDTHS, ZOO, draw, judges
 from cfbench.datasets.shapes.renderer import SHAPES, Renderer
-from cfbench.images import dequantise
 from cfbench.networks import PlainCNN
-from cfbench.training import ClassifierRecipe, predict
+from cfbench.session import Session
+from cfbench.training import answers
 
 RENDERER = Renderer(marked=True)
 MARK = RENDERER.factors.index("mark")
@@ -39,44 +39,50 @@ def with_mark(images: Tensor, mark: Tensor) -> Tensor:
 class ConfoundedRecipe:
     """Train where the mark tells the first class with probability ``strength``, and is a coin toss otherwise.
 
-    Quality is measured on test images where the mark is always a coin toss. ``reliance`` is how much the mark alone
-    raises the probability of the first class, on average over pairs that differ in nothing else; ``reliance_rate``
-    how much it raises the rate at which that class is predicted.
+    Quality is measured on test images where the mark is always a coin toss.
     """
 
     strength: float
-    recipe: ClassifierRecipe
+    recipe: Recipe
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         generator = torch.Generator().manual_seed(seed)
         images, labels = data.images[:SEEN], data.labels[:SEEN]
         tied = torch.rand(len(labels), generator=generator) < self.strength
         coin = torch.rand(len(labels), generator=generator) < 0.5
         confounded = Images(with_mark(images, (labels == MARKED_CLASS).where(tied, coin)), labels)
-        self.recipe.fit(network, confounded, seed=seed, networks=networks, progress=progress)
+        self.recipe.fit(network, confounded, seed=seed, networks=networks, session=session)
+
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        return self.recipe.quality(network, data, networks=networks)
+
+
+@dataclass(frozen=True)
+class ReliantRecipe(ConfoundedRecipe):
+    """Train a classifier so.
+
+    ``reliance`` is how much the mark alone raises the probability of the first class, on average over pairs that
+    differ in nothing else; ``reliance_rate`` how much it raises the rate at which that class is predicted.
+    """
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         probability, rate = [], []
         for present in (True, False):
-            images = with_mark(data.images, torch.full_like(data.labels, present))
-            with torch.inference_mode():
-                logits = torch.cat([network(dequantise(part)) for part in images.split(500)])
+            logits = answers(network, with_mark(data.images, torch.full_like(data.labels, present)))
             probability.append(float(logits.softmax(1)[:, MARKED_CLASS].mean()))
             rate.append(float((logits.argmax(1) == MARKED_CLASS).float().mean()))
         return {
-            "accuracy": float((predict(network, data.images) == data.labels).float().mean()),
+            **super().quality(network, data, networks=networks),
             "reliance": probability[0] - probability[1],
             "reliance_rate": rate[0] - rate[1],
         }
 
 
 def _networks(strength: float) -> dict[str, NetworkSpec]:
-    sizes = {"widths": (16, 32, 64), "depth": 2}
-    usual = ZOO.trained("classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, **sizes)
-    recipe = ConfoundedRecipe(strength, ClassifierRecipe(epochs=6))
+    usual = ZOO.trained("classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, widths=WIDTHS, depth=2)
     return {
-        "classifier": NetworkSpec(usual.role, usual.description, usual.build, recipe, usual.seed),
-        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, **sizes),
+        "classifier": replace(usual, recipe=ReliantRecipe(strength, usual.recipe)),
+        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, widths=WIDTHS, depth=2),
         **judges(),
     }
 

@@ -1,18 +1,22 @@
-"""Every registered adapter passes every conformance check on the toy task."""
+"""Every registered adapter passes every conformance check on the toy task, with a renderer for those that need one."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from rendered import Rendered
 
 from cfbench.registry import METHODS
 from cfbench.task import Task
-from cfbench.testing import CHECKS, Check
+from cfbench.testing import CHECKS, Check, Toy
 
 VARIANTS = [*((name, {}) for name in METHODS.names()), ("pgd", {"norm": "l2", "epsilon": 2.0})]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(("name", "parameters"), VARIANTS, ids=lambda value: value if isinstance(value, str) else "")
-def test_adapter(name: str, parameters: dict[str, object], check: Check, task: Task) -> None:
+def test_adapter(name: str, parameters: dict[str, object], check: Check, toy_folder: Path) -> None:
     method = METHODS.load(name)
+    task = Task(Rendered(toy_folder) if method.needs.truth else Toy(toy_folder))
     check(lambda: method.create({**method.quick, **parameters}), task)

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cfbench.dataset import QUERY_SPLITS, Dataset
+from cfbench.dataset import QUERY_SPLITS, Dataset, Images
 from cfbench.errors import MissingResource
 from cfbench.files import DATA_VARIABLE
 from cfbench.folders import FolderDataset
+from cfbench.images import dequantise
 from cfbench.registry import DATASETS, load_dataset
+from cfbench.robust import attacked
 from cfbench.task import Task
 from cfbench.training import predict
 
@@ -82,6 +84,58 @@ def test_the_distilled_copy_answers_like_the_classifier(dataset: Dataset) -> Non
     references = dataset.split("reference").images
     agree = predict(dataset.network(name), references) == predict(dataset.network("classifier"), references)
     assert float(agree.float().mean()) == pytest.approx(dataset.entry(name).quality["agreement"], abs=0.03)
+
+
+def some(dataset: Dataset, role: str) -> tuple[str, Images]:
+    """The network of a role, and reference images to try it on."""
+    if not dataset.names(role):
+        pytest.skip(f"{dataset.key} has no network of role {role}")
+    [name] = dataset.names(role)
+    references = dataset.split("reference")
+    return name, Images(references.images[:1000], references.labels[:1000])
+
+
+def test_loss_estimators_rank_losses_as_well_as_stated(dataset: Dataset) -> None:
+    for role, classifier in (("loss-estimator", "classifier"), ("joint-classifier", "joint")):
+        name, references = some(dataset, role)
+        quality = dataset.networks[name].recipe.quality(dataset.network(name), references, networks=dataset.network)
+        stated = dataset.entry(name).quality
+        assert quality["spearman"] == pytest.approx(stated["spearman"], abs=0.1)
+        estimator = dataset.network(name) if role == "loss-estimator" else dataset.network(name).estimator
+        with torch.inference_mode():
+            maps, logits = dataset.network(classifier).outputs(dequantise(references.images))
+            below = estimator(maps)[logits.argmax(1) == references.labels] <= estimator.threshold
+        assert float(below.float().mean()) == pytest.approx(0.5, abs=0.1), "the threshold is the median"
+
+
+def test_the_joint_classifier_is_nearly_as_good_as_the_usual_one(dataset: Dataset) -> None:
+    some(dataset, "joint-classifier")
+    joint, usual = (dataset.entry(name).quality["accuracy"] for name in ("joint", "classifier"))
+    assert joint >= usual - 0.02
+
+
+def test_the_duq_head_is_as_accurate_as_stated(dataset: Dataset) -> None:
+    name, references = some(dataset, "duq")
+    head, classifier = dataset.network(name), dataset.network("classifier")
+    with torch.inference_mode():
+        kernels = head(classifier.blocks(dequantise(references.images)))
+    accuracy = float((kernels.argmax(1) == references.labels).float().mean())
+    assert accuracy == pytest.approx(dataset.entry(name).quality["accuracy"], abs=0.03)
+    assert 0 <= float(kernels.min()) <= float(kernels.max()) <= 1
+
+
+def test_the_robust_classifier_withstands_what_the_usual_one_does_not(dataset: Dataset) -> None:
+    name, references = some(dataset, "robust")
+    images, labels = dequantise(references.images[:100]), references.labels[:100]
+    accuracies = {}
+    for each in (name, "classifier"):
+        network = dataset.network(each)
+        stream = torch.Generator().manual_seed(1)
+        epsilon = dataset.entry(name).quality["epsilon"]
+        moved = attacked(network, images, labels, epsilon=epsilon, steps=10, generator=stream)
+        accuracies[each] = float((network(moved).argmax(1) == labels).float().mean())
+    assert accuracies[name] > accuracies["classifier"] + 0.1
+    assert accuracies[name] == pytest.approx(dataset.entry(name).quality["accuracy_attacked"], abs=0.12)
 
 
 def test_splits_share_no_image_and_hold_the_published_ones(dataset: Dataset) -> None:

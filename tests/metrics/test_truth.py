@@ -68,11 +68,14 @@ def test_the_renderers_own_counterfactual_gets_full_marks() -> None:
     assert marks(batch_with(made)) == [1, 1, 1, 0, 1]
 
 
-def test_doing_nothing_preserves_and_does_not_succeed() -> None:
-    """No factor changes: selectivity is undefined. The true change is of 2 x 2 pixels in three channels."""
+def test_doing_nothing_succeeds_in_nothing() -> None:
+    """No factor changes: selectivity is undefined, and what stays counts only where the class is reached.
+
+    The true change is of 2 x 2 pixels in three channels.
+    """
     batch = batch_with(edited())
     success, preserved, selectivity, distance, overlap = marks(batch)
-    assert (success, preserved, selectivity, overlap) == (0, 1, None, 0)
+    assert (success, preserved, selectivity, overlap) == (0, 0, None, 0)
     assert scores_of(Selectivity, batch)["all"].reason == "undefined on every query"
     levels = queries()[:, 2].numpy()
     expected = (levels + 2 * (levels // 2)) * 4 / (3 * SIDE**2) / 255
@@ -101,10 +104,20 @@ def test_a_wrong_edit_by_hand() -> None:
     batch = batch_with(edited(column=moved, brightness=240))
     success, _, selectivity, _, overlap = marks(batch)
     assert (success, selectivity) == (0, 0)
-    same = (before[:, 2] == 240).double()
-    assert values_of(NuisancePreservation, batch).tolist() == pytest.approx(((1 + same) / 3).tolist())
+    assert not values_of(NuisancePreservation, batch).any(), "the class was not reached"
     assert overlap is not None
     assert overlap < 0.5
+
+
+def test_what_stays_is_counted_by_factor_where_the_class_is_reached() -> None:
+    """Half of the queries reach it; all move the column and set the brightness to 240, which two had before."""
+    before = queries()
+    moved = torch.where(before[:, 1] > 5, before[:, 1] - 2, before[:, 1] + 2)
+    reached = torch.arange(6) % 2 == 0
+    shape = torch.where(reached, 1 - before[:, 0], before[:, 0])
+    batch = batch_with(edited(shape=shape, column=moved, brightness=240))
+    same = (before[:, 2] == 240).double()
+    assert values_of(NuisancePreservation, batch).tolist() == pytest.approx(((1 + same) / 3 * reached).tolist())
 
 
 def test_the_right_change_with_another_is_shared_out() -> None:
