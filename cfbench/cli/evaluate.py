@@ -102,7 +102,8 @@ def evaluate(
         failed += record.queries.failed
         console.print(f"\nrecord, query table and images: {shown(folder)}", soft_wrap=True)
     query = chosen.queries["query_id"][0]
-    console.print(f"next: cfbench explain --method {method} --query {query}", soft_wrap=True)
+    named = f" --task {task}" if task else ""
+    console.print(f"next: cfbench explain --method {method}{named} --query {query}", soft_wrap=True)
     console.print(f"      cfbench score {shown(folder)}", soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED_QUERIES)
