@@ -172,6 +172,10 @@ class TaskRegistry(Registry):
         """As :meth:`Registry.load`; also the data set of a user's task, by its name or the path of its folder."""
         folder = self.own.get(name, Path(name))
         if not (folder / TASK_FILE).is_file():
+            if folder.is_dir() and name not in self.names():
+                raise UnknownName(
+                    f"{name} is a folder, not a task; make one of pictures by: cfbench prepare --from-folder {name}"
+                )
             return super().load(name)
         from cfbench.user_tasks import dataset_class, read_facts
 

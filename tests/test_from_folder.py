@@ -388,6 +388,11 @@ def test_a_changed_file_of_a_task_is_refused(
     assert "task.json was changed" in capsys.readouterr().err
 
 
+def test_a_folder_of_pictures_is_not_yet_a_task(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("evaluate", "--method", "identity", "--task", str(own / "pictures")) == 2
+    assert f"cfbench prepare --from-folder {own / 'pictures'}" in capsys.readouterr().err
+
+
 def test_options_of_a_new_task_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("prepare", "--classifier", "net.pt") == 2
     assert "go with --from-folder" in capsys.readouterr().err

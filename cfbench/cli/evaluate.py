@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfbench.cli.options import (
+    INTERRUPTED,
     DeviceOption,
     MethodOption,
     QuerySplit,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 FAILED_QUERIES = 3
 """Exit code of a run that finished with failed or unreached queries."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 
 class Protocol(StrEnum):

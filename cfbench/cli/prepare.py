@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import dataset_of, shown
+from cfbench.cli.options import INTERRUPTED, dataset_of, shown
 from cfbench.errors import InvalidParameter, UnknownName
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def prepare(
             "cfbench prepare --from-folder DIR"
         )
     if (only or resume) and not train:
-        option = "--only NAME" if only else "--resume"
-        raise InvalidParameter(f"{option} goes with --train; say: cfbench prepare TASK --train {option}")
+        option, value = ("--only", " NAME") if only else ("--resume", "")
+        raise InvalidParameter(f"{option} goes with --train; say: cfbench prepare TASK --train {option}{value}")
     dataset = dataset_of(task)
     unknown = set(only or []) - set(dataset.networks)
     if unknown:
@@ -195,16 +196,22 @@ def _compare(packaged: Manifest | None, name: str, sha256: str) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], Progress]]:
-    """A bar a network, with its loss and the time to go."""
+    """A bar a network, with its loss and the time to go; Ctrl-C says how to go on."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bars(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as bars:
+    text = TextColumn("{task.fields[text]}")
+    bars = Bars(*columns, text, console=Console(stderr=True), speed_estimate_period=3600)
 
-        def report(name: str) -> Progress:
-            row = bars.add_task(name, total=1.0, text="")
-            return lambda share, text: bars.update(row, completed=share, text=text)
+    def report(name: str) -> Progress:
+        row = bars.add_task(name, total=1.0, text="")
+        return lambda share, text: bars.update(row, completed=share, text=text)
 
-        yield report
+    try:
+        with bars:
+            yield report
+    except KeyboardInterrupt:
+        print("stopped; what was trained is kept: the same command goes on (--train with --resume)", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
