@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def _scripted(path: Path) -> nn.Module:
     if not path.is_file():
         raise MissingResource(f"{path} is missing; give a TorchScript file saved with torch.jit.save")
     try:
-        module: nn.Module = torch.jit.load(str(path), map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            module: nn.Module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise CorruptFile(

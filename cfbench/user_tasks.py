@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pandas as pd
 import torch
@@ -20,7 +21,7 @@ from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.picture_folder import Decoded, PictureFolder, decode, open_folder
 from cfbench.preparation import SPLIT_SEED
 from cfbench.registry import TASK_FILE
-from cfbench.training import ClassifierRecipe
+from cfbench.training import AutoencoderRecipe, ClassifierRecipe
 from cfbench.zoo import Zoo
 
 SCRIPT = "networks/classifier.pt"
@@ -230,7 +231,15 @@ def _networks(facts: Facts, folder: Path) -> Mapping[str, NetworkSpec]:
             expansion=2,
             features=features,
         ),
-        **zoo.autoencoders(epochs=epochs, class_epochs=2 * epochs, seed=30, batch=BATCH),
+        **_in_small_batches(zoo.autoencoders(epochs=epochs, class_epochs=2 * epochs, seed=30)),
+    }
+
+
+def _in_small_batches(autoencoders: Mapping[str, NetworkSpec]) -> dict[str, NetworkSpec]:
+    """The same, for classes of few pictures."""
+    return {
+        name: replace(spec, recipe=replace(cast("AutoencoderRecipe", spec.recipe), batch=BATCH))
+        for name, spec in autoencoders.items()
     }
 
 

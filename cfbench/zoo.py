@@ -57,13 +57,11 @@ class Zoo:
         recipe = DistilRecipe(epochs=epochs, **self.training)
         return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
 
-    def autoencoders(
-        self, *, epochs: int, class_epochs: int, seed: int, width: int = 16, batch: int = 64
-    ) -> dict[str, NetworkSpec]:
+    def autoencoders(self, *, epochs: int, class_epochs: int, seed: int, width: int = 16) -> dict[str, NetworkSpec]:
         """``autoencoder-all``, then ``autoencoder-<label>`` of each class with the seeds that follow."""
         build = partial(Autoencoder, channels=self.channels, width=width)
         description = f"Autoencoder, width {width}"
-        everything = NetworkSpec("autoencoder", description, build, AutoencoderRecipe(epochs=epochs, batch=batch), seed)
+        everything = NetworkSpec("autoencoder", description, build, AutoencoderRecipe(epochs=epochs), seed)
         return {
             "autoencoder-all": everything,
             **{
@@ -71,7 +69,7 @@ class Zoo:
                     "autoencoder",
                     description,
                     build,
-                    AutoencoderRecipe(epochs=class_epochs, only_class=label, batch=batch),
+                    AutoencoderRecipe(epochs=class_epochs, only_class=label),
                     seed + 1 + label,
                 )
                 for label in range(self.classes)
