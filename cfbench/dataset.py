@@ -127,6 +127,8 @@ class Dataset(ABC):
     """The attributes that define the classes."""
     balanced: ClassVar[bool] = True
     """Whether a split has equally many images of each class; if not, as equally many as there are."""
+    remedy: ClassVar[str] = "reinstall cfbench-vision"
+    """What to do when a packaged file is missing or damaged."""
     truth: ClassVar[Truth | None] = None
     """The renderer of a synthetic data set, by which factors of images are read and set."""
     subfolder: ClassVar[str] = ""
@@ -197,7 +199,7 @@ class Dataset(ABC):
             MissingResource: it is not there. CorruptFile: it is corrupt or truncated.
         """
         packaged = entry in self.manifest.splits.values() or entry in self.manifest.networks.values()
-        remedy = "reinstall cfbench-vision" if packaged else f"run: cfbench prepare {self.name} --train"
+        remedy = self.remedy if packaged else f"run: cfbench prepare {self.name} --train"
         folder = self.folder if packaged else self.built_folder
         return read_verified(folder / entry.file, sha256=entry.sha256, remedy=remedy)
 

@@ -11,8 +11,12 @@ import torch
 from torch import Tensor
 
 from cfbench.errors import CorruptFile, MissingResource
+from cfbench.images import MAX_PIXELS
 
 QUALITY = 92
+
+GRAY_MODES = ("1", "L", "LA")
+"""Pillow's modes of pictures without colour."""
 
 
 def write_jpegs(path: Path, images: Tensor, **columns: np.ndarray) -> None:
@@ -63,19 +67,33 @@ def read_pictures(paths: Sequence[Path], *, side: int, crop: int | None = None) 
         MissingResource: files are missing; says how many and names the first.
         CorruptFile: one is not a readable picture; names it.
     """
-    from PIL import Image, UnidentifiedImageError
-
     absent = [path for path in paths if not path.is_file()]
     if absent:
         raise MissingResource(f"{len(absent)} of {len(paths)} pictures are missing, such as {absent[0]}")
     images = np.empty((len(paths), side, side, 3), np.uint8)
     for index, path in enumerate(paths):
-        try:
-            with Image.open(path) as picture:
-                kept = crop or min(picture.size)
-                left, top = (picture.width - kept) // 2, (picture.height - kept) // 2
-                square = picture.convert("RGB").crop((left, top, left + kept, top + kept))
-                images[index] = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise CorruptFile(f"{path} is not a readable picture ({error}); get it again") from error
+        images[index], _ = read_square(path, side=side, crop=crop)
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def read_square(path: Path, *, side: int, crop: int | None = None) -> tuple[np.ndarray, bool]:
+    """One picture as :func:`read_pictures` reads it, uint8 ``[side, side, 3]``, and whether it is in colour.
+
+    Raises:
+        CorruptFile: it is not a readable picture, has more than 8 bits a channel, or more than 64 million pixels.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise CorruptFile(f"{path} has {picture.width} x {picture.height} pixels, at most 64 million are read")
+            if picture.mode[0] in "IF":
+                raise CorruptFile(f"{path} has more than 8 bits a pixel (mode {picture.mode}); save it with 8 bits")
+            kept = crop or min(picture.size)
+            left, top = (picture.width - kept) // 2, (picture.height - kept) // 2
+            square = picture.convert("RGB").crop((left, top, left + kept, top + kept))
+            pixels = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
+            return pixels, picture.mode not in GRAY_MODES
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CorruptFile(f"{path} is not a readable picture ({error}); get it again") from error

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cfbench.errors import InvalidParameter, MissingResource, UnknownName
-from cfbench.files import sha256_bytes
+from cfbench.files import cache_dir, sha256_bytes
 
 if TYPE_CHECKING:
     from cfbench.dataset import Dataset
@@ -145,8 +145,45 @@ def import_file(path: Path, form: str = "path/to/file.py:Class") -> ModuleType:
     return module
 
 
+TASK_FILE = "task.json"
+"""In the folder of a task that was made of a user's own pictures."""
+
+
+def user_task_folder(name: str) -> Path:
+    """Where a task of the user's own pictures lies, unless it was put elsewhere."""
+    return cache_dir() / "tasks" / name
+
+
+class TaskRegistry(Registry):
+    """The data sets, with those that were made of the user's own pictures."""
+
+    @property
+    def own(self) -> dict[str, Path]:
+        """Folders of the user's tasks by name."""
+        return {path.parent.name: path.parent for path in sorted(user_task_folder("").glob(f"*/{TASK_FILE}"))}
+
+    def names(self) -> list[str]:
+        return sorted({*super().names(), *self.own})
+
+    def summary(self, name: str) -> str:
+        return f"your own pictures, in {self.own[name]}" if name in self.own else super().summary(name)
+
+    def load(self, name: str) -> type[Any]:
+        """As :meth:`Registry.load`; also the data set of a user's task, by its name or the path of its folder."""
+        folder = self.own.get(name, Path(name))
+        if not (folder / TASK_FILE).is_file():
+            if folder.is_dir() and name not in self.names():
+                raise UnknownName(
+                    f"{name} is a folder, not a task; make one of pictures by: cfbench prepare --from-folder {name}"
+                )
+            return super().load(name)
+        from cfbench.user_tasks import dataset_class, read_facts
+
+        return dataset_class(read_facts(folder), folder.resolve())
+
+
 METHODS = Registry("method", "cfbench.methods", "cfbench.method:Method")
-DATASETS = Registry("task", "cfbench.datasets", "cfbench.dataset:Dataset")
+DATASETS = TaskRegistry("task", "cfbench.datasets", "cfbench.dataset:Dataset")
 METRICS = Registry("metric", "cfbench.metrics", "cfbench.metrics.base:Metric")
 
 
@@ -154,15 +191,15 @@ def load_dataset(key: str) -> Dataset:
     """The data set of a task key, ``name`` or ``name@version``.
 
     Raises:
-        UnknownName: no such data set, or another version than the one packaged.
+        UnknownName: no such data set, or another version than the one that is here.
     """
-    if key.partition(":")[0].endswith(".py"):
+    if key.partition(":")[0].endswith(".py") or (Path(key) / TASK_FILE).is_file():
         named: Dataset = DATASETS.load(key)()
         return named
     name, _, version = key.partition("@")
     dataset: Dataset = DATASETS.load(name)()
     if version and version != dataset.version:
-        raise UnknownName(f"unknown task {key!r}; this release has {dataset.key}")
+        raise UnknownName(f"unknown task {key!r}; there is {dataset.key}")
     return dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def user_networks(role: str, spec: str, *, taken: Iterable[str] = ()) -> list[Me
     path, separator, attribute = spec.rpartition(":")
     if separator and path.endswith(".py"):
         modules = _made(Path(path), attribute)
-        identities = {key: _state_hash(module) for key, module in modules.items()}
+        identities = {key: state_hash(module) for key, module in modules.items()}
     elif Path(spec).suffix in SCRIPT_SUFFIXES:
         modules = {"": _scripted(Path(spec))}
         identities = {"": sha256_file(Path(spec))}
@@ -84,7 +85,9 @@ def _scripted(path: Path) -> nn.Module:
     if not path.is_file():
         raise MissingResource(f"{path} is missing; give a TorchScript file saved with torch.jit.save")
     try:
-        module: nn.Module = torch.jit.load(str(path), map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            module: nn.Module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise CorruptFile(
@@ -111,7 +114,8 @@ def _made(path: Path, attribute: str) -> dict[str, nn.Module]:
     return found  # type: ignore[return-value]
 
 
-def _state_hash(module: nn.Module) -> str:
+def state_hash(module: nn.Module) -> str:
+    """sha256 of the weights and statistics of a network, with their names."""
     digest = hashlib.sha256()
     for key, value in sorted(module.state_dict().items()):
         digest.update(f"{key} {value.dtype} {list(value.shape)}\n".encode())

@@ -82,5 +82,5 @@ def test_an_adapter_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_versions_of_a_task() -> None:
     assert load_dataset("fashion-mnist").key == load_dataset("fashion-mnist@v1").key == "fashion-mnist@v1"
-    with pytest.raises(UnknownName, match=r"unknown task 'fashion-mnist@v9'; this release has fashion-mnist@v1"):
+    with pytest.raises(UnknownName, match=r"unknown task 'fashion-mnist@v9'; there is fashion-mnist@v1"):
         load_dataset("fashion-mnist@v9")

@@ -244,6 +244,17 @@ def test_killed_by_the_system_and_resumed(
     assert (tmp_path / "killed" / file).stat().st_mtime_ns == changed, "a finished network was trained again"
 
 
+def test_stopped_by_hand_it_says_how_to_go_on(
+    toy_key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cfbench.training.fit", stop)
+    assert exit_code("prepare", toy_key, "--train", "--out", str(tmp_path)) == 130
+    assert "goes on (--train with --resume)" in capsys.readouterr().err
+
+
 def test_starting_anew_beside_a_checkpoint_is_said(
     killed: Path, toy_key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

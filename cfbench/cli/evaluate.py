@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfbench.cli.options import (
+    INTERRUPTED,
     DeviceOption,
     MethodOption,
     QuerySplit,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 FAILED_QUERIES = 3
 """Exit code of a run that finished with failed or unreached queries."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 
 class Protocol(StrEnum):
@@ -102,7 +100,8 @@ def evaluate(
         failed += record.queries.failed
         console.print(f"\nrecord, query table and images: {shown(folder)}", soft_wrap=True)
     query = chosen.queries["query_id"][0]
-    console.print(f"next: cfbench explain --method {method} --query {query}", soft_wrap=True)
+    named = f" --task {task}" if task else ""
+    console.print(f"next: cfbench explain --method {method}{named} --query {query}", soft_wrap=True)
     console.print(f"      cfbench score {shown(folder)}", soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED_QUERIES)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cfbench.cli.options import shown
+from cfbench.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +29,9 @@ class Kind(StrEnum):
 def list_things(
     kind: Annotated[Kind | None, typer.Argument(help="methods, tasks or metrics; by default all.")] = None,
     name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="With tasks NAME: save a contact sheet of its queries, a row a class, as PNG.")
+    ] = None,
 ) -> None:
     """List methods, tasks and metrics, or explain one of them."""
     from rich.console import Console
@@ -34,6 +41,11 @@ def list_things(
 
     console = Console()
     registries = {Kind.methods: METHODS, Kind.tasks: DATASETS, Kind.metrics: METRICS}
+    if sheet is not None and not (kind is Kind.tasks and name):
+        raise InvalidParameter("--sheet shows the queries of a task; say: cfbench list tasks NAME --sheet FILE.png")
+    if kind is Kind.tasks and name:
+        _show_task(console, name, sheet)
+        return
     if kind and name:
         _explain_one(console, kind, registries[kind].load(_base(kind, name)))
         return
@@ -79,13 +91,8 @@ WORDS = {
 
 
 def _base(kind: Kind, name: str) -> str:
-    """What is registered, of a task key with its version or a score's name with its feature space."""
-    match kind:
-        case Kind.tasks:
-            return name.partition("@")[0]
-        case Kind.metrics:
-            return name.partition("[")[0]
-    return name
+    """What is registered, of a score's name with its feature space."""
+    return name.partition("[")[0] if kind is Kind.metrics else name
 
 
 def _needs(metric: type[Metric]) -> str:
@@ -102,6 +109,22 @@ def _plain(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.replace("``", "").split("\n\n"))
 
 
+def _show_task(console: Console, name: str, sheet: Path | None) -> None:
+    from rich.markup import escape
+
+    from cfbench.cli.task_card import show_task, write_sheet
+    from cfbench.registry import load_dataset
+
+    dataset = load_dataset(name)
+    console.print(f"[bold]{dataset.name}[/bold]\n{escape(_plain(inspect.getdoc(type(dataset)) or ''))}\n")
+    show_task(console, dataset)
+    if sheet is None:
+        console.print(f"\nnext: cfbench list tasks {name} --sheet queries.png, or cfbench prepare {name}")
+    else:
+        write_sheet(dataset, sheet)
+        console.print(f"\npicture: {shown(sheet)}", soft_wrap=True)
+
+
 def _explain_one(console: Console, kind: Kind, found: type) -> None:
     from rich.markup import escape
 
@@ -116,29 +139,13 @@ def _explain_one(console: Console, kind: Kind, found: type) -> None:
             "citation": found.citation,  # type: ignore[attr-defined]
         }
         following = f"cfbench evaluate --method {found.name}"  # type: ignore[attr-defined]
-    elif kind is Kind.metrics:
+    else:
         facts = {name: getattr(found, name) for name in ("family", "version", "unit")}
         facts |= {"better": found.direction, "bounds": "{} to {}".format(*found.bounds)}  # type: ignore[attr-defined]
         facts |= {"fewest queries": found.rule or found.minimum, "needs": _needs(found)}  # type: ignore[attr-defined]
         facts |= {"scored on": " and ".join(found.subsets), "citation": found.citation}  # type: ignore[attr-defined]
         following = "cfbench evaluate --method NAME" + (f" --protocol {found.protocol}" if found.protocol else "")  # type: ignore[attr-defined]
-    else:
-        facts = {name: getattr(found, name) for name in ("version", "licence", "citation", "homepage")}
-        facts |= {"classes": ", ".join(found.classes), "image shape": found.image_shape}  # type: ignore[attr-defined]
-        facts |= {"splits": ", ".join(f"{n} {split}" for split, n in found.split_sizes.items())}  # type: ignore[attr-defined]
-        facts |= {"networks": "; ".join(_network_lines(found))}
-        following = f"cfbench prepare {found.name}"  # type: ignore[attr-defined]
     console.print(f"[bold]{found.name}[/bold]\n{escape(_plain(inspect.getdoc(found) or ''))}\n")  # type: ignore[attr-defined]
     for fact, value in facts.items():
         console.print(f"[dim]{fact}:[/dim] {escape(str(value))}")
     console.print(f"\nnext: {following}")
-
-
-def _network_lines(found: type) -> list[str]:
-    dataset = found()
-    lines = []
-    for name, spec in dataset.networks.items():
-        entry = dataset.manifest.networks.get(name)
-        quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items()) if entry else "not built"
-        lines.append(f"{name} ({spec.description}; {quality})")
-    return lines

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cfbench.task import Task
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
 class TargetRule(StrEnum):
     """How targets are chosen."""
 

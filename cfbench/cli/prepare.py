@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import dataset_of, shown
+from cfbench.cli.options import INTERRUPTED, dataset_of, shown
 from cfbench.errors import InvalidParameter, UnknownName
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cfbench.dataset import Dataset, RawData
+    from cfbench.from_folder import Plan
     from cfbench.manifest import Manifest
     from cfbench.session import Progress
 
@@ -31,14 +33,38 @@ def prepare(
         float, typer.Option(min=0.0, help="With --train: longest time between two checkpoints.")
     ] = 60.0,
     splits: Annotated[bool, typer.Option("--splits", help="Draw the splits again from the raw files.")] = False,
+    from_folder: Annotated[
+        Path | None,
+        typer.Option(help="Make a task of your own pictures: DIR/class/*.png, or DIR/train/class and DIR/test/class."),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="With --from-folder: what to explain, as net.pt (TorchScript), file.py:factory or timm:NAME (trained "
+            "here, from its weights if NAME has a tag); by default a small network is trained."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="With --from-folder: the task's name; by default DIR's.")] = None,
+    size: Annotated[int, typer.Option(help="With --from-folder: pixels a side that pictures are scaled to.")] = 64,
+    channels: Annotated[
+        int | None, typer.Option(min=1, max=3, help="With --from-folder: 1 or 3; by default as the pictures are.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="With --from-folder: of each network; by default by their number.")
+    ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="With --from-folder: leave out pictures that cannot be read.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(envvar="CFBENCH_DATA", help="Folder of the raw files; else the usual places.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is rebuilt; by default the user's cache.")] = None,
     official: Annotated[bool, typer.Option("--official", help="Download the weights of LPIPS, FID and CMMD.")] = False,
 ) -> None:
-    """Verify the frozen files of a task, or rebuild its networks and splits and compare them."""
+    """Verify the frozen files of a task, rebuild them, or make a task of your own pictures with --from-folder."""
     from rich.console import Console
+
+    from cfbench.from_folder import plan_task
 
     console = Console()
     if official:
@@ -46,9 +72,28 @@ def prepare(
 
         for weights in OFFICIAL:
             console.print(f"{weights.file}: {weights.download()}")
+    if from_folder is not None:
+        if task or train or splits:
+            raise InvalidParameter("--from-folder makes a new task: it goes without TASK, --train and --splits")
+        plan = plan_task(
+            from_folder,
+            classifier=classifier,
+            name=name,
+            side=size,
+            channels=channels,
+            epochs=epochs,
+            skip_damaged=skip_damaged,
+            out=out,
+        )
+        task = _make(console, plan, seconds=checkpoint_seconds)
+    elif classifier or name or channels or epochs or skip_damaged:
+        raise InvalidParameter(
+            "--classifier, --name, --channels, --epochs and --skip-damaged go with --from-folder; say: "
+            "cfbench prepare --from-folder DIR"
+        )
     if (only or resume) and not train:
-        option = "--only NAME" if only else "--resume"
-        raise InvalidParameter(f"{option} goes with --train; say: cfbench prepare TASK --train {option}")
+        option, value = ("--only", " NAME") if only else ("--resume", "")
+        raise InvalidParameter(f"{option} goes with --train; say: cfbench prepare TASK --train {option}{value}")
     dataset = dataset_of(task)
     unknown = set(only or []) - set(dataset.networks)
     if unknown:
@@ -66,7 +111,28 @@ def prepare(
         for line in dataset.install(data):
             console.print(line, soft_wrap=True)
         _verify(console, dataset)
-    console.print(f"next: cfbench evaluate --method NAME --task {dataset.name}")
+    console.print(f"next: cfbench evaluate --method NAME --task {task or dataset.name}", soft_wrap=True)
+
+
+def _make(console: Console, plan: Plan, *, seconds: float) -> str:
+    """Build a task of the user's own pictures; what ``--task`` takes for it."""
+    from rich.markup import escape
+
+    from cfbench.from_folder import build_task
+    from cfbench.registry import user_task_folder
+
+    facts = plan.facts
+    without = {"damaged": facts.skipped, "copies": facts.duplicates}
+    left_out = "".join(f", {count} {what} left out" for what, count in without.items() if count)
+    console.print(
+        f"{facts.training + facts.held_out} pictures{left_out}: {facts.training} to train on, "
+        f"{facts.held_out} held out; {len(facts.classes)} classes: {escape(', '.join(facts.classes))}",
+        soft_wrap=True,
+    )
+    with _progress() as report:
+        dataset = build_task(plan, report=report, seconds=seconds)
+    console.print(f"task {dataset.key} is made", soft_wrap=True)
+    return dataset.name if plan.folder == user_task_folder(dataset.name).resolve() else shown(plan.folder)
 
 
 def _verify(console: Console, dataset: Dataset) -> None:
@@ -130,16 +196,22 @@ def _compare(packaged: Manifest | None, name: str, sha256: str) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], Progress]]:
-    """A bar a network, with its loss and the time to go."""
+    """A bar a network, with its loss and the time to go; Ctrl-C says how to go on."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bars(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as bars:
+    text = TextColumn("{task.fields[text]}")
+    bars = Bars(*columns, text, console=Console(stderr=True), speed_estimate_period=3600)
 
-        def report(name: str) -> Progress:
-            row = bars.add_task(name, total=1.0, text="")
-            return lambda share, text: bars.update(row, completed=share, text=text)
+    def report(name: str) -> Progress:
+        row = bars.add_task(name, total=1.0, text="")
+        return lambda share, text: bars.update(row, completed=share, text=text)
 
-        yield report
+    try:
+        with bars:
+            yield report
+    except KeyboardInterrupt:
+        print("stopped; what was trained is kept: the same command goes on (--train with --resume)", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None

@@ -22,7 +22,7 @@ from cfbench.training import predict
 def packaged() -> list[object]:
     """Every data set with a manifest; those that decode the user's pictures take long."""
     found = []
-    for name in DATASETS.names():
+    for name in DATASETS.builtin:
         dataset = load_dataset(name)
         if (dataset.folder / "manifest.json").is_file():
             marks = [pytest.mark.slow] if isinstance(dataset, FolderDataset) else []
