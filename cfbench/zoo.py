@@ -10,7 +10,8 @@ from typing import Any
 from torch import nn
 
 from cfbench.dataset import NetworkSpec
-from cfbench.networks import Autoencoder
+from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
+from cfbench.networks import GAN, VAE, Autoencoder, Diffusion
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
 
@@ -74,4 +75,20 @@ class Zoo:
                 )
                 for label in range(self.classes)
             },
+        }
+
+    def generators(self, *, side: int, epochs: tuple[int, int, int], seed: int) -> dict[str, NetworkSpec]:
+        """``vae``, ``gan`` and ``diffusion``, of their numbers of epochs, with ``seed`` and the two that follow."""
+        images = {"channels": self.channels, "side": side}
+        vae = partial(VAE, **images, latent=32, widths=(32, 64), hidden=96)
+        gan = partial(GAN, **images, classes=self.classes, latent=64, widths=(32, 64), hidden=96)
+        diffusion = partial(Diffusion, **images, classes=self.classes, widths=(64,), patch=4)
+        described = (
+            ("vae", "VAE 32-64, z 32", vae, VAERecipe(epochs=epochs[0])),
+            ("gan", "GAN 32-64, z 64, with encoder", gan, GANRecipe(epochs=epochs[1])),
+            ("diffusion", "UNet2DModel 64 on blocks of 4 x 4 pixels", diffusion, DiffusionRecipe(epochs=epochs[2])),
+        )
+        return {
+            name: NetworkSpec(name, description, build, recipe, seed + offset, half=True)
+            for offset, (name, description, build, recipe) in enumerate(described)
         }

@@ -1,0 +1,135 @@
+"""Recipes of generators: a little training helps, the same seed gives the same, frozen ones hold their floors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.linalg import sqrtm
+from torch import Tensor, nn
+
+from cfbench.dataset import Images
+from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
+from cfbench.images import dequantise, quantise
+from cfbench.networks import GAN, VAE, Diffusion
+from cfbench.registry import DATASETS, load_dataset
+from cfbench.session import Session
+from cfbench.testing import Toy
+from cfbench.training import predict
+
+TOY: dict[str, Any] = {"channels": 1, "side": 12}
+ORACLES = ("oracle-1", "oracle-2")
+CASES = {
+    "vae": (VAERecipe(epochs=4), lambda: VAE(**TOY, latent=4, widths=(8, 16), hidden=16)),
+    "gan": (
+        GANRecipe(epochs=12, oracles=ORACLES),
+        lambda: GAN(**TOY, classes=3, latent=4, widths=(8, 16), hidden=16),
+    ),
+    "diffusion": (
+        DiffusionRecipe(epochs=12, oracles=ORACLES),
+        lambda: Diffusion(**TOY, classes=3, widths=(16,), patch=4),
+    ),
+}
+
+
+def trained(role: str, toy: Toy) -> tuple[nn.Module, nn.Module]:
+    """A network as initialised, and trained."""
+    recipe, build = CASES[role]
+    torch.manual_seed(0)
+    before = build()
+    network = build()
+    network.load_state_dict(before.state_dict())
+    recipe.fit(network, toy.raw(None).train, seed=1, networks=toy.network, session=Session())
+    return before.eval(), network
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request: pytest.FixtureRequest, toy_folder: Path) -> tuple[str, nn.Module, nn.Module]:
+    return request.param, *trained(request.param, Toy(toy_folder))
+
+
+def test_a_little_training_improves_every_figure(case: tuple[str, nn.Module, nn.Module], toy: Toy) -> None:
+    role, before, after = case
+    recipe, _ = CASES[role]
+    first, last = (recipe.quality(network, toy.raw(None).test, networks=toy.network) for network in (before, after))
+    assert set(last) == {"mse", "l1", "fd", "fd_floor"} | ({"class_agreement"} if role != "vae" else set())
+    assert first["fd_floor"] == last["fd_floor"]
+    assert last["fd_floor"] < last["fd"] < 0.7 * first["fd"]
+    assert last["mse"] < 0.8 * first["mse"]
+    if role != "vae":
+        assert last["class_agreement"] > max(0.6, first["class_agreement"])
+
+
+def test_the_same_seed_trains_the_same_weights(case: tuple[str, nn.Module, nn.Module], toy: Toy) -> None:
+    role, _, after = case
+    torch.manual_seed(9)
+    again = trained(role, toy)[1]
+    assert all(torch.equal(value, after.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+class Constant(nn.Module):
+    """Embeds an image as its pixels, and sees every image as class 1."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.one_hot(torch.ones(len(images), dtype=torch.int64), 3).float()
+
+
+def test_quality_is_the_frechet_distance_and_the_share_of_confirmed_classes() -> None:
+    """Against scipy's matrix root; of 1,000 samples of three classes in turn, 333 are of class 1."""
+    torch.manual_seed(0)
+    network = GAN(channels=1, side=4, classes=3, latent=2, widths=(8,), hidden=8).eval()
+    images = torch.randint(0, 256, (2400, 1, 4, 4), dtype=torch.uint8)
+    data = Images(images, torch.arange(2400) % 3)
+    found = GANRecipe(epochs=1).quality(network, data, networks=lambda name: Constant())
+    assert found["class_agreement"] == pytest.approx(0.333)
+    real, reference = (dequantise(part).flatten(1).double().numpy() for part in (images[:1000], images[1000:]))
+    covariances = [np.cov(vectors, rowvar=False) for vectors in (real, reference)]
+    expected = np.square(real.mean(0) - reference.mean(0)).sum() + np.trace(
+        covariances[0] + covariances[1] - 2 * sqrtm(covariances[0] @ covariances[1]).real
+    )
+    assert found["fd_floor"] == pytest.approx(expected, rel=1e-6)
+    with torch.inference_mode():
+        reconstructed = network(dequantise(images[:200]), data.labels[:200])
+    error = (reconstructed - dequantise(images[:200])).numpy()
+    assert found["mse"] == pytest.approx(np.square(error).mean(), rel=1e-5)
+    assert found["l1"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+
+
+def with_generators() -> list[str]:
+    return [name for name in DATASETS.names() if "gan" in load_dataset(name).networks]
+
+
+@pytest.mark.parametrize("role", ["gan", "diffusion"])
+@pytest.mark.parametrize("name", with_generators())
+def test_frozen_generators_give_the_class_that_was_asked_for(name: str, role: str) -> None:
+    dataset = load_dataset(name)
+    classes = torch.arange(200) % len(dataset.classes)
+    with torch.inference_mode():
+        samples = dataset.network(role).sample(classes, generator=torch.Generator().manual_seed(3))
+    hits = [predict(dataset.network(oracle), quantise(samples)) == classes for oracle in dataset.names("oracle")]
+    assert float(torch.stack(hits).double().mean()) >= 0.85
+    assert dataset.entry(role).quality["class_agreement"] >= 0.9
+
+
+@pytest.mark.parametrize("name", with_generators())
+def test_frozen_generators_reconstruct_as_recorded(name: str) -> None:
+    dataset = load_dataset(name)
+    data = dataset.split("test")
+    images, labels = dequantise(data.images[:100]), data.labels[:100]
+    with torch.inference_mode():
+        found = {
+            "vae": dataset.network("vae")(images),
+            "gan": dataset.network("gan")(images, labels),
+        }
+    spread = float((images - images.mean(0)).square().mean())
+    for role, reconstructed in found.items():
+        error = float(F.mse_loss(reconstructed, images))
+        assert error == pytest.approx(dataset.entry(role).quality["mse"], rel=0.35), role
+        assert error < 0.5 * spread
