@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -47,9 +47,9 @@ class _GeneratorRecipe:
     """
 
     epochs: int
-    batch: int = 64
+    batch: int = 32
     rate: float = 2e-3
-    average: float = 0.998
+    average: float = 0.999
     extractor: str = "extractor"
     oracles: tuple[str, ...] = ("oracle-1", "oracle-2", "oracle-3")
 
@@ -95,6 +95,7 @@ class VAERecipe(_GeneratorRecipe):
             mean, logvar = network.encode(images)
             noise = torch.randn(mean.shape, generator=generator)
             reconstructions = network.decode(mean + (logvar / 2).exp() * noise)
+            session.note(mse=float((images - reconstructions.detach()).square().mean()))
             return (calibrated_nll(images, reconstructions) + divergence(mean, logvar).mean()) / images[0].numel()
 
         fit(
@@ -119,47 +120,47 @@ class VAERecipe(_GeneratorRecipe):
             return {**_errors(images, network(images)), **self._fidelity(samples, data, networks)}
 
 
+@dataclass
 class _Game:
     """The two objectives of a GAN, which share the images of a step."""
 
-    def __init__(
-        self, recipe: GANRecipe, network: GAN, critic: Discriminator, judge: nn.Module, generator: torch.Generator
-    ) -> None:
-        self._recipe = recipe
-        self._network = network
-        self._critic = critic
-        self._judge = judge
-        self._generator = generator
-        self._fakes = torch.empty(0)
+    recipe: GANRecipe
+    network: GAN
+    critic: Discriminator
+    classifier: nn.Module
+    generator: torch.Generator
+    session: Session
+    fakes: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def make(self, images: Tensor, labels: Tensor) -> Tensor:
         """What generator and encoder minimise.
 
-        The first half of the batch comes of random latents, which the encoder is to find again; the second half of
-        encoded images, which it is to resemble.
+        The first half of the batch comes of random latents; the second half of encoded images, which it is to resemble.
         """
-        recipe, network = self._recipe, self._network
+        recipe, network = self.recipe, self.network
         half = len(images) // 2
-        latents = torch.randn(half, network.latent, generator=self._generator)
-        codes = network.encode(images[half:], labels[half:])
-        fakes = network.generator(torch.cat([latents, codes]), labels)
-        self._fakes = fakes.detach()
-        found = network.encode(fakes[:half], labels[:half])
-        normality = codes.mean(dim=0).square().mean() + (codes.std(dim=0) - 1).square().mean()
+        mean, logvar = network.posterior(images[half:], labels[half:])
+        noise = torch.randn(len(images), network.latent, generator=self.generator)
+        codes = mean + (logvar / 2).exp() * noise[half:]
+        fakes = network.generator(torch.cat([noise[:half], codes]), labels)
+        self.fakes = fakes.detach()
+        error = (fakes[half:] - images[half:]).abs().mean()
+        answers = self.classifier(fakes)
+        self.session.note(l1=float(error.detach()), agreement=float((answers.argmax(1) == labels).float().mean()))
         loss: Tensor = (
-            F.softplus(-self._critic(fakes, labels)).mean()
-            + recipe.reconstruction * (fakes[half:] - images[half:]).abs().mean()
-            + recipe.latents * (F.mse_loss(found, latents) + normality)
-            + recipe.classes * F.cross_entropy(self._judge(fakes), labels)
+            F.softplus(-self.critic(fakes, labels)).mean()
+            + recipe.reconstruction * error
+            + recipe.divergence * divergence(mean, logvar).mean()
+            + recipe.classes * F.cross_entropy(answers, labels)
         )
         return loss
 
     def judge(self, images: Tensor, labels: Tensor) -> Tensor:
         """What the discriminator minimises, with the slope at every fourth real image penalised."""
-        scores, fake_scores = self._critic(images, labels), self._critic(self._fakes, labels)
+        scores, fake_scores = self.critic(images, labels), self.critic(self.fakes, labels)
         few = images[::4].clone().requires_grad_()
-        (slopes,) = torch.autograd.grad(self._critic(few, labels[::4]).sum(), few, create_graph=True)
-        penalty = self._recipe.penalty / 2 * slopes.square().flatten(1).sum(dim=1).mean()
+        (slopes,) = torch.autograd.grad(self.critic(few, labels[::4]).sum(), few, create_graph=True)
+        penalty = self.recipe.penalty / 2 * slopes.square().flatten(1).sum(dim=1).mean()
         return F.softplus(-scores).mean() + F.softplus(fake_scores).mean() + penalty
 
 
@@ -167,18 +168,18 @@ class _Game:
 class GANRecipe(_GeneratorRecipe):
     """The non-saturating game with a penalty on the discriminator's slope at real images (R1, arXiv 1801.04406).
 
-    The encoder is trained with the generator: to find the latents of its images (arXiv 1605.09782 finds them by a
-    game) and to give latents of real images, distributed as random ones are, that reconstruct them. A frozen
-    classifier, which is no oracle, holds images to their class (arXiv 1610.09585).
+    The encoder is trained with the generator as a variational autoencoder, whose random latents the discriminator sees
+    too (VAE/GAN, arXiv 1512.09300; the error is of pixels here). A frozen classifier, which is no oracle, holds images
+    to their class (arXiv 1610.09585).
 
     Attributes:
-        reconstruction: weight of the mean absolute error. latents: of the squared error and first moments of latents.
+        reconstruction: weight of the mean absolute error. divergence: of KL(q(z | x) || p(z)) in nats.
         classes: of the classifier's cross-entropy. penalty: gamma of R1.
     """
 
     rate: float = 1e-3
     reconstruction: float = 10.0
-    latents: float = 0.5
+    divergence: float = 2e-3
     classes: float = 0.1
     penalty: float = 1.0
     classifier: str = "classifier"
@@ -187,7 +188,7 @@ class GANRecipe(_GeneratorRecipe):
         assert isinstance(network, GAN)
         generator = torch.Generator().manual_seed(seed)
         critic = network.discriminator()
-        game = _Game(self, network, critic, networks(self.classifier), generator)
+        game = _Game(self, network, critic, networks(self.classifier), generator, session)
         play(
             network,
             data,

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from cfbench.dataset import NetworkSpec
+from cfbench.dataset import NetworkSpec, Recipe
 from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
 from cfbench.networks import GAN, VAE, Autoencoder, Diffusion
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
@@ -81,12 +81,12 @@ class Zoo:
         """``vae``, ``gan`` and ``diffusion``, of their numbers of epochs, with ``seed`` and the two that follow."""
         images = {"channels": self.channels, "side": side}
         vae = partial(VAE, **images, latent=32, widths=(32, 64), hidden=96)
-        gan = partial(GAN, **images, classes=self.classes, latent=64, widths=(32, 64), hidden=96)
-        diffusion = partial(Diffusion, **images, classes=self.classes, widths=(64,), patch=4)
-        described = (
+        gan = partial(GAN, **images, classes=self.classes, latent=32, widths=(32, 64), hidden=96)
+        diffusion = partial(Diffusion, **images, classes=self.classes, widths=(32, 64))
+        described: tuple[tuple[str, str, Callable[[], nn.Module], Recipe], ...] = (
             ("vae", "VAE 32-64, z 32", vae, VAERecipe(epochs=epochs[0])),
-            ("gan", "GAN 32-64, z 64, with encoder", gan, GANRecipe(epochs=epochs[1])),
-            ("diffusion", "UNet2DModel 64 on blocks of 4 x 4 pixels", diffusion, DiffusionRecipe(epochs=epochs[2])),
+            ("gan", "GAN 32-64, z 32, with encoder", gan, GANRecipe(epochs=epochs[1])),
+            ("diffusion", "UNet2DModel 32-64 on blocks of 2 x 2 pixels", diffusion, DiffusionRecipe(epochs=epochs[2])),
         )
         return {
             name: NetworkSpec(name, description, build, recipe, seed + offset, half=True)

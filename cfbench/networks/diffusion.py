@@ -141,7 +141,7 @@ class Diffusion(nn.Module):
             latents = scheduler.step(velocity, step, latents).prev_sample
         return latents
 
-    def sample(self, classes: Tensor, *, generator: torch.Generator, steps: int = 30, guidance: float = 1.0) -> Tensor:
+    def sample(self, classes: Tensor, *, generator: torch.Generator, steps: int = 30, guidance: float = 2.0) -> Tensor:
         """An image in [0, 1] of each of ``classes`` ``[B]``; raises as :meth:`decode` does."""
         latents = torch.randn(len(classes), self.channels, self.side, self.side, generator=generator)
         return self.decode(latents, classes, steps=steps, guidance=guidance)

@@ -31,7 +31,7 @@ class Generator(nn.Module):
 
 
 class GAN(nn.Module):
-    """A ``generator`` of standard normal latents and a class, and an encoder that inverts it.
+    """A ``generator`` of standard normal latents and a class, and an encoder that inverts it (1512.09300).
 
     The discriminator that it is trained against (:class:`Discriminator`) is not part of it.
 
@@ -45,23 +45,21 @@ class GAN(nn.Module):
     ) -> None:
         super().__init__()
         self.latent, self.classes = latent, classes
-        self._sizes: dict[str, Any] = {
-            "channels": channels,
-            "side": side,
-            "classes": classes,
-            "widths": widths,
-            "hidden": hidden,
-        }
-        self.generator = Generator(channels=channels, side=side, classes=classes, latent=latent, widths=widths)
-        self.descent = Descent(channels=channels, side=side, widths=widths)
+        self._images: dict[str, Any] = {"channels": channels, "side": side, "widths": widths}
+        self.generator = Generator(latent=latent, classes=classes, **self._images)
+        self.descent = Descent(**self._images)
         self.hidden = nn.Linear(self.descent.features + classes, hidden)
-        self.code = nn.Linear(hidden, latent)
+        self.code = nn.Linear(hidden, 2 * latent)
+
+    def posterior(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of z, each ``[B, latent]``, given images ``[B, C, H, W]`` and ``classes`` ``[B]``."""
+        features = torch.cat([self.descent(images), F.one_hot(classes, self.classes).to(images.dtype)], dim=1)
+        mean, logvar = self.code(F.leaky_relu(self.hidden(features), SLOPE)).chunk(2, dim=1)
+        return mean, logvar.clamp(-12, 6)
 
     def encode(self, images: Tensor, classes: Tensor) -> Tensor:
         """Latents ``[B, latent]`` from which the generator makes about these images of ``classes`` ``[B]``."""
-        features = torch.cat([self.descent(images), F.one_hot(classes, self.classes).to(images.dtype)], dim=1)
-        out: Tensor = self.code(F.leaky_relu(self.hidden(features), SLOPE))
-        return out
+        return self.posterior(images, classes)[0]
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """Reconstructions of ``images`` of ``classes``."""
