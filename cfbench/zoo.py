@@ -77,18 +77,19 @@ class Zoo:
             },
         }
 
-    def generators(self, *, side: int, epochs: tuple[int, int, int], seed: int) -> dict[str, NetworkSpec]:
-        """``vae``, ``gan`` and ``diffusion``, of their numbers of epochs, with ``seed`` and the two that follow."""
+    def generators(self, *, side: int, epochs: Mapping[str, int], seed: int) -> dict[str, NetworkSpec]:
+        """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow."""
         images = {"channels": self.channels, "side": side}
         vae = partial(VAE, **images, latent=32, widths=(32, 64), hidden=96)
         gan = partial(GAN, **images, classes=self.classes, latent=32, widths=(32, 64), hidden=96)
         diffusion = partial(Diffusion, **images, classes=self.classes, widths=(32, 64))
-        described: tuple[tuple[str, str, Callable[[], nn.Module], Recipe], ...] = (
-            ("vae", "VAE 32-64, z 32", vae, VAERecipe(epochs=epochs[0])),
-            ("gan", "GAN 32-64, z 32, with encoder", gan, GANRecipe(epochs=epochs[1])),
-            ("diffusion", "UNet2DModel 32-64 on blocks of 2 x 2 pixels", diffusion, DiffusionRecipe(epochs=epochs[2])),
-        )
+        recipes: dict[str, tuple[str, Callable[[], nn.Module], Callable[..., Recipe]]] = {
+            "vae": ("VAE 32-64, z 32", vae, VAERecipe),
+            "gan": ("GAN 32-64, z 32, with encoder", gan, GANRecipe),
+            "diffusion": ("UNet2DModel 32-64 on blocks of 2 x 2 pixels", diffusion, DiffusionRecipe),
+        }
         return {
-            name: NetworkSpec(name, description, build, recipe, seed + offset, half=True)
-            for offset, (name, description, build, recipe) in enumerate(described)
+            name: NetworkSpec(name, description, build, recipe(epochs=epochs[name]), seed + offset, half=True)
+            for offset, (name, (description, build, recipe)) in enumerate(recipes.items())
+            if name in epochs
         }

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python reports/zoo/sheet.py [TASK ...]
 
-Writes ``reports/zoo/<task>.png``: samples of the GAN and of the diffusion model, a column a class; samples of the VAE;
-and one test query of each class above its reconstructions. Writes the table of all tasks to ``reports/zoo/README.md``.
+Writes ``reports/zoo/<task>.png``: samples of each generator, a column a class where it knows classes, and one
+test query of each class above its reconstructions. Writes the table of all tasks to ``reports/zoo/README.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cfbench.dataset import Dataset
 from cfbench.images import dequantise
+from cfbench.networks import GAN, VAE
 from cfbench.registry import DATASETS, load_dataset
 
 FOLDER = Path(__file__).parent
@@ -32,42 +33,35 @@ def queries(dataset: Dataset) -> tuple[Tensor, Tensor]:
     return dequantise(split.images[first]), split.labels[first]
 
 
-def panels(dataset: Dataset) -> dict[str, tuple[list[str], Tensor]]:
+def panels(dataset: Dataset, roles: list[str]) -> dict[str, tuple[list[str], Tensor]]:
     """Names of the rows and images ``[rows, classes, C, H, W]`` of each panel, by its title."""
-    vae, gan, diffusion = (dataset.network(role) for role in ROLES)
     images, labels = queries(dataset)
-    columns = len(labels)
-    classes = labels.repeat(ROWS)
     stream = torch.Generator().manual_seed(SEED)
+    samples: dict[str, tuple[list[str], Tensor]] = {}
+    reconstructed = {"query": images}
     with torch.inference_mode():
-        drawn = {
-            "samples of the GAN": gan.sample(classes, generator=stream),
-            "samples of the diffusion model": diffusion.sample(classes, generator=stream),
-            "samples of the VAE, which knows no classes": vae.decode(
-                torch.randn(2 * columns, vae.latent, generator=stream)
-            ),
-        }
-        reconstructed = torch.stack(
-            [
-                images,
-                vae(images),
-                gan(images, labels),
-                diffusion.decode(diffusion.encode(images, labels), labels),
-            ]
-        )
-    found = {
-        title: ([""] * (len(samples) // columns), samples.unflatten(0, (-1, columns)))
-        for title, samples in drawn.items()
-    }
-    return found | {"queries and their reconstructions": (["query", "VAE", "GAN", "diffusion"], reconstructed)}
+        for role in roles:
+            network = dataset.network(role)
+            if isinstance(network, VAE):
+                drawn = network.decode(torch.randn(ROWS * len(labels), network.latent, generator=stream))
+                reconstructed[role] = network(images)
+            elif isinstance(network, GAN):
+                drawn = network.sample(labels.repeat(ROWS), generator=stream)
+                reconstructed[role] = network(images, labels)
+            else:
+                drawn = network.sample(labels.repeat(ROWS), generator=stream)
+                reconstructed[role] = network.decode(network.encode(images, labels), labels)
+            samples[f"samples: {role}"] = ([""] * ROWS, drawn.unflatten(0, (ROWS, -1)))
+    names = list(reconstructed)
+    return samples | {"queries and their reconstructions": (names, torch.stack(list(reconstructed.values())))}
 
 
-def sheet(dataset: Dataset) -> Figure:
+def sheet(dataset: Dataset, roles: list[str]) -> Figure:
     """All panels below each other."""
-    found = panels(dataset)
+    found = panels(dataset, roles)
     heights = [len(rows) for rows, _ in found.values()]
     columns = len(dataset.classes)
-    figure = Figure(figsize=(0.7 * columns + 1.2, 0.7 * sum(heights) + 2.4), layout="constrained")
+    figure = Figure(figsize=(0.7 * columns + 1.2, 0.7 * sum(heights) + 2.4), layout="compressed")
     axes = figure.subplots(len(found), 1, height_ratios=heights)
     for axis, (title, (rows, images)) in zip(axes, found.items(), strict=True):
         side = images.shape[-1]
@@ -75,7 +69,7 @@ def sheet(dataset: Dataset) -> Figure:
         axis.imshow(tiled.numpy(), cmap="gray", vmin=0, vmax=1)
         axis.set_title(title, fontsize=9)
         axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], rows, fontsize=8)
-        names = [""] * columns if "VAE" in title else dataset.classes
+        names = [""] * columns if title.endswith("vae") else dataset.classes
         axis.set_xticks([side * (column + 0.5) for column in range(columns)], names, fontsize=7)
         axis.tick_params(length=0)
         for edge in axis.spines.values():
@@ -95,7 +89,7 @@ def row(dataset: Dataset, role: str) -> str:
     )
 
 
-def table(datasets: list[Dataset]) -> str:
+def table(built: dict[Dataset, list[str]]) -> str:
     """``README.md`` of all tasks that have generators."""
     lines = [
         "# Generators of the model zoo",
@@ -109,7 +103,7 @@ def table(datasets: list[Dataset]) -> str:
         "",
         "| task | role | architecture | weights | file | training | agreement | fd (floor) | mse | L1 |",
         "|---|---|---|---|---|---|---|---|---|---|",
-        *(row(dataset, role) for dataset in datasets for role in ROLES),
+        *(row(dataset, role) for dataset, roles in built.items() for role in roles),
     ]
     return "\n".join(lines) + "\n"
 
@@ -119,11 +113,12 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", help="by default all that have generators")
     chosen = parser.parse_args().tasks
     everything = [load_dataset(name) for name in DATASETS.names()]
-    complete = [dataset for dataset in everything if set(ROLES) <= set(dataset.manifest.networks)]
-    for dataset in complete:
+    built = {dataset: [role for role in ROLES if role in dataset.manifest.networks] for dataset in everything}
+    built = {dataset: roles for dataset, roles in built.items() if roles}
+    for dataset, roles in built.items():
         if not chosen or dataset.name in chosen:
-            sheet(dataset).savefig(FOLDER / f"{dataset.name}.png", dpi=110)
-    (FOLDER / "README.md").write_text(table(complete), encoding="utf-8")
+            sheet(dataset, roles).savefig(FOLDER / f"{dataset.name}.png", dpi=110)
+    (FOLDER / "README.md").write_text(table(built), encoding="utf-8")
 
 
 if __name__ == "__main__":
