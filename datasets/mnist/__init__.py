@@ -69,6 +69,7 @@ class MNIST(Dataset):
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=2, class_epochs=20, seed=30),
+        **_ZOO.generators(side=28, epochs={"gan": 1}, seed=70),
     }
 
     def raw(self, root: Path | None) -> RawData:
