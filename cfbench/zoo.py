@@ -9,9 +9,19 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from cfbench.dataset import NetworkSpec
+from cfbench.dataset import NetworkSpec, Recipe
+from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
 from cfbench.heads import DUQRecipe, JointRecipe, LossEstimatorRecipe
-from cfbench.networks import Autoencoder, DUQHead, FeatureNetwork, JointClassifier, LossEstimator
+from cfbench.networks import (
+    GAN,
+    VAE,
+    Autoencoder,
+    Diffusion,
+    DUQHead,
+    FeatureNetwork,
+    JointClassifier,
+    LossEstimator,
+)
 from cfbench.robust import RobustRecipe
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
@@ -120,4 +130,21 @@ class Zoo:
                 )
                 for label in range(self.classes)
             },
+        }
+
+    def generators(self, *, side: int, epochs: Mapping[str, int], seed: int) -> dict[str, NetworkSpec]:
+        """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow."""
+        images = {"channels": self.channels, "side": side}
+        vae = partial(VAE, **images, latent=32, widths=(32, 64), hidden=96)
+        gan = partial(GAN, **images, classes=self.classes, latent=32, widths=(32, 64), hidden=96)
+        diffusion = partial(Diffusion, **images, classes=self.classes, widths=(32, 64))
+        recipes: dict[str, tuple[str, Callable[[], nn.Module], Callable[..., Recipe]]] = {
+            "vae": ("VAE 32-64, z 32", vae, VAERecipe),
+            "gan": ("GAN 32-64, z 32, with encoder", gan, GANRecipe),
+            "diffusion": ("UNet2DModel 32-64 on blocks of 2 x 2 pixels", diffusion, DiffusionRecipe),
+        }
+        return {
+            name: NetworkSpec(name, description, build, recipe(epochs=epochs[name]), seed + offset, half=True)
+            for offset, (name, (description, build, recipe)) in enumerate(recipes.items())
+            if name in epochs
         }

@@ -30,7 +30,7 @@ def main() -> None:
         "single rates near 0 and 1, and .95 on average over rates (intervals-means.md). Coverage has the jackknife's",
         "in logarithmic odds, and none where fewer than five real vectors are within reach, or without. Density has",
         "the bootstrap's. Recall has none: the jackknife's variance is too large for a figure whose vectors change",
-        "each other's reach (Efron and Stein 1981); its interval would hold in .988 and .995 of the runs of two settings.",
+        "each other's reach (Efron and Stein 1981); its interval would hold in .988 and .995 of the runs of two.",
         "",
         "| made | real | dimensions | scale | shift | law | " + " | ".join(names) + " |",
         "|---|---|---|---|---|---|" + "---|" * len(names),

@@ -1,0 +1,99 @@
+"""A class-conditional generative adversarial network with an encoder of real images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cfbench.networks.pyramids import SLOPE, Ascent, Descent
+
+
+class Generator(nn.Module):
+    """Images of latents and classes, see :class:`GAN`."""
+
+    def __init__(self, *, channels: int, side: int, classes: int, latent: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.classes = classes
+        self.ascent = Ascent(latent + classes, channels=channels, side=side, widths=widths)
+
+    def forward(self, latents: Tensor, classes: Tensor) -> Tensor:
+        """Images ``[B, C, H, W]`` in (0, 1) of ``latents`` ``[B, latent]`` and ``classes`` ``[B]`` (int64).
+
+        ``classes`` may also be weights of the classes ``[B, classes]``, to move from one to another.
+        """
+        weights = F.one_hot(classes, self.classes).to(latents.dtype) if classes.ndim == 1 else classes
+        out: Tensor = self.ascent(torch.cat([latents, weights], dim=1))
+        return out
+
+
+class GAN(nn.Module):
+    """A ``generator`` of standard normal latents and a class, and an encoder that inverts it (1512.09300).
+
+    The discriminator that it is trained against (:class:`Discriminator`) is not part of it.
+
+    Args:
+        channels, side, classes: of the images. latent: length of z. widths: channels at half the side and a quarter.
+        hidden: units between the encoder's last feature map and z.
+    """
+
+    def __init__(
+        self, *, channels: int, side: int, classes: int, latent: int, widths: Sequence[int], hidden: int
+    ) -> None:
+        super().__init__()
+        self.latent, self.classes = latent, classes
+        self._images: dict[str, Any] = {"channels": channels, "side": side, "widths": widths}
+        self.generator = Generator(latent=latent, classes=classes, **self._images)
+        self.descent = Descent(**self._images)
+        self.hidden = nn.Linear(self.descent.features + classes, hidden)
+        self.code = nn.Linear(hidden, 2 * latent)
+
+    def posterior(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of z, each ``[B, latent]``, given images ``[B, C, H, W]`` and ``classes`` ``[B]``."""
+        features = torch.cat([self.descent(images), F.one_hot(classes, self.classes).to(images.dtype)], dim=1)
+        mean, logvar = self.code(F.leaky_relu(self.hidden(features), SLOPE)).chunk(2, dim=1)
+        return mean, logvar.clamp(-12, 6)
+
+    def encode(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Latents ``[B, latent]`` from which the generator makes about these images of ``classes`` ``[B]``."""
+        return self.posterior(images, classes)[0]
+
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Reconstructions of ``images`` of ``classes``."""
+        out: Tensor = self.generator(self.encode(images, classes), classes)
+        return out
+
+    def sample(self, classes: Tensor, *, generator: torch.Generator) -> Tensor:
+        """An image in (0, 1) of each of ``classes`` ``[B]``."""
+        out: Tensor = self.generator(torch.randn(len(classes), self.latent, generator=generator), classes)
+        return out
+
+    def discriminator(self) -> Discriminator:
+        """A new opponent of the encoder's size, to train against."""
+        return Discriminator(classes=self.classes, hidden=self.hidden.out_features, **self._images)
+
+
+class Discriminator(nn.Module):
+    """How real an image of a class looks: linear in its features, plus their projection on the class (1802.05637)."""
+
+    def __init__(self, *, channels: int, side: int, classes: int, widths: Sequence[int], hidden: int) -> None:
+        super().__init__()
+        self.descent = Descent(channels=channels, side=side, widths=widths)
+        self.hidden = nn.Linear(self.descent.features + 1, hidden)
+        self.real = nn.Linear(hidden, 1)
+        self.projection = nn.Embedding(classes, hidden)
+
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Logits ``[B]``, high for real images.
+
+        The mean deviation of features over the batch is a feature too, which counters collapse (arXiv 1710.10196,
+        section 3).
+        """
+        features = self.descent(images)
+        spread = (features.var(dim=0) + 1e-8).sqrt().mean().expand(len(features), 1)
+        hidden = F.leaky_relu(self.hidden(torch.cat([features, spread], dim=1)), SLOPE)
+        logits: Tensor = self.real(hidden)[:, 0] + (hidden * self.projection(classes)).sum(dim=1)
+        return logits
