@@ -107,5 +107,15 @@ class MethodView:
                 network.register_forward_hook(self._count)
         return loaded
 
+    def network(self, role: str) -> nn.Module:
+        """The one frozen network of a declared role; raises as :meth:`networks` does, also where there is none."""
+        found = self.networks(role)
+        if len(found) != 1:
+            raise MissingResource(
+                f"{self._task.key} defines {len(found)} networks of role {role!r}, expected one; choose another task"
+            )
+        [network] = found.values()
+        return network
+
     def _count(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self.counter.generated += len(inputs[0])

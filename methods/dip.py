@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cfbench.errors import InvalidParameter
+from cfbench.inversion import Consistency, Objective, descend, reconstruct
 from cfbench.method import Method
 from cfbench.needs import Needs
 from cfbench.priors import SkipNet
@@ -64,35 +63,14 @@ class DIP(Method):
         self.confidence = confidence
         self.widths = widths
 
+    def consistency(self) -> tuple[Consistency, float] | None:
+        """A further term of the objective and its weight; here, none."""
+        return None
+
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         prior = SkipNet(self.random, self.task.image_shape, widths=self.widths).to(images.device)
-        optimiser = torch.optim.Adam(prior.parameters(), lr=self.warmup_rate, fused=True)
-        for _ in range(self.warmup):
-            _step(optimiser, (prior() - images).square().flatten(1).mean(1).sum())
-        optimiser = torch.optim.Adam(prior.parameters(), lr=self.rate, fused=True)
-        with torch.no_grad():
-            wanted, _ = self.task.classifier.outputs(images)
-
-        taken = images
-        step_taken = targets.new_full((len(images),), self.steps)
-        waiting = torch.ones_like(targets, dtype=torch.bool)
-        for step in range(self.steps):
-            current = prior()
-            maps, logits = self.task.classifier.outputs(current)
-            probability = logits.detach().softmax(1).gather(1, targets[:, None])[:, 0]
-            taken = torch.where(waiting[:, None, None, None], current.detach(), taken)
-            arrived = waiting & (probability >= self.confidence)
-            step_taken[arrived] = step
-            waiting &= ~arrived
-            if not waiting.any():
-                break
-            matching = sum((have - want).square().flatten(1).mean(1) for have, want in zip(maps, wanted, strict=True))
-            _step(optimiser, (matching + self.weight * F.cross_entropy(logits, targets, reduction="none")).sum())
-        self.log(steps=step_taken)
-        return taken
-
-
-def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
+        reconstruct(prior, images, steps=self.warmup, rate=self.warmup_rate)
+        objective = Objective(self.task.classifier, images, targets, target=self.weight, consistency=self.consistency())
+        found = descend(prior, objective, steps=self.steps, rate=self.rate, confidence=self.confidence)
+        self.log(steps=found.steps)
+        return found.images

@@ -85,11 +85,14 @@ class DUQHead(nn.Module):
         """W_c f for every class, ``[B, classes, size]``, of feature maps ``[B, C_l, H_l, W_l]``."""
         return torch.einsum("csw,bw->bcs", self.weight, maps[-1].mean(dim=(2, 3)))
 
+    def log_kernels(self, embedded: Tensor) -> Tensor:
+        """log K_c of embedded features ``[B, classes, size]``, at most 0, ``[B, classes]``."""
+        centroids = self.sums / self.counts.clamp_min(1e-6)[:, None]
+        return -(embedded - centroids).square().mean(dim=2) / (2 * self.sigma**2)
+
     def kernels(self, embedded: Tensor) -> Tensor:
         """K_c of embedded features ``[B, classes, size]``, in (0, 1], ``[B, classes]``."""
-        centroids = self.sums / self.counts.clamp_min(1e-6)[:, None]
-        distance = (embedded - centroids).square().mean(dim=2)
-        return (-distance / (2 * self.sigma**2)).exp()
+        return self.log_kernels(embedded).exp()
 
     @torch.no_grad()
     def update(self, embedded: Tensor, labels: Tensor) -> None:

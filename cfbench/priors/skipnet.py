@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cfbench.errors import InvalidParameter
+from cfbench.priors.base import Prior
 from cfbench.seeds import QueryRandom
 
 
@@ -89,7 +90,7 @@ class _Level(nn.Module):
         return out
 
 
-class SkipNet(nn.Module):
+class SkipNet(Prior):
     """B hourglass networks with skip connections, one an image (deep image prior, arXiv 1711.10925).
 
     Calling it gives the images ``[B, C, H, W]`` in [0, 1] of the present weights; optimise ``parameters()``, all of
@@ -130,11 +131,23 @@ class SkipNet(nn.Module):
         self.batch = len(random)
         random = random.at_least_two()
         self.code: Tensor
-        self.register_buffer("code", random.uniform(noise, height, width, high=0.1).flatten(0, 1)[None])
+        self.register_buffer("code", random.uniform(noise, height, width, high=0.1))
         self.body = _Level(random, noise, widths)
         self.head = StackedConv(random, widths[0], channels, 1, bias=True)
 
     def forward(self) -> Tensor:
         """The present images ``[B, C, H, W]`` in [0, 1]."""
-        images: Tensor = self.head(self.body(self.code)).sigmoid()
+        images: Tensor = self.head(self.body(self.code.flatten(0, 1)[None])).sigmoid()
         return images.view(-1, self.head.weight.shape[1], *images.shape[2:])[: self.batch]
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Way down and way up of every scale, from the input's to the image's."""
+        levels = [self.body]
+        while levels[-1].inner is not None:
+            levels.append(levels[-1].inner)
+        ways_up = [nn.ModuleList([level.skip, level.raised, level.up]) for level in reversed(levels)]
+        return [*(level.down for level in levels), *ways_up, self.head]
+
+    def keep(self, index: Tensor) -> None:
+        self.batch = len(index)
+        super().keep(index if self.batch > 1 else index.repeat(2))
