@@ -12,8 +12,17 @@ class Prior(nn.Module, ABC):
     """B images, each made by weights of its own; optimise ``parameters()``.
 
     Every parameter, and every buffer, has the images as its first dimension, and no operation mixes images, so that an
-    image is the one it would be alone and can leave the batch.
+    image is the one it would be alone and can leave the batch. A single image is made twice: kernels for one round
+    differently, and Adam's first steps, which have the same length however small a gradient is, would amplify that
+    until the image alone is another than the image in a batch.
+
+    Attributes:
+        batch: number of images.
     """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
 
     @abstractmethod
     def forward(self) -> Tensor:
@@ -25,6 +34,8 @@ class Prior(nn.Module, ABC):
 
     def keep(self, index: Tensor) -> None:
         """Go on with the images of ``index`` [b] alone."""
+        self.batch = len(index)
+        index = index if self.batch > 1 else index.repeat(2)
         for module in self.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 kept = nn.Parameter(parameter.detach()[index], requires_grad=parameter.requires_grad)

@@ -36,8 +36,8 @@ class StackedLinear(nn.Module):
 class _Coordinates(Prior):
     """What both representations share: hidden layers of equal width on features of the coordinates, sigmoid output."""
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int) -> None:
-        super().__init__()
+    def __init__(self, batch: int, image_shape: tuple[int, int, int], width: int, depth: int) -> None:
+        super().__init__(batch)
         if width < 1 or depth < 1:
             raise InvalidParameter(f"width is {width}, depth {depth}; expected at least 1 of both")
         self.shape = image_shape
@@ -54,7 +54,7 @@ class _Coordinates(Prior):
         for layer in self.hidden:
             features = self.activated(layer(features))
         pixels: Tensor = self.head(features).sigmoid()
-        return pixels.transpose(1, 2).unflatten(2, self.shape[1:])
+        return pixels.transpose(1, 2).unflatten(2, self.shape[1:])[: self.batch]
 
     def layers(self) -> Sequence[nn.Module]:
         return [*self.hidden, self.head]
@@ -83,7 +83,8 @@ class Siren(_Coordinates):
         depth: int = 3,
         frequency: float = 30.0,
     ) -> None:
-        super().__init__(image_shape, width, depth)
+        super().__init__(len(random), image_shape, width, depth)
+        random = random.at_least_two()
         self.frequency = frequency
         bound = math.sqrt(6 / width) / frequency
         self.hidden.append(StackedLinear(random, 2, width, 1 / 2))
@@ -120,7 +121,8 @@ class FourierNet(_Coordinates):
         frequencies: int = 64,
         scale: float = 5.0,
     ) -> None:
-        super().__init__(image_shape, width, depth)
+        super().__init__(len(random), image_shape, width, depth)
+        random = random.at_least_two()
         waves = grid(*image_shape[1:]).to(random.device) @ random.normal(2, frequencies).mul(math.pi * scale)
         self.register_buffer("features", torch.cat([waves.cos(), waves.sin()], dim=2))
         inputs = 2 * frequencies

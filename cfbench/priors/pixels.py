@@ -17,12 +17,12 @@ class Pixels(Prior):
     """
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__(len(images))
         self.values = nn.Parameter(images.clone())
 
     def forward(self) -> Tensor:
         beyond = (self.values.clamp(0, 1) - self.values).detach()
-        return self.values + beyond
+        return (self.values + beyond)[: self.batch]
 
     def layers(self) -> Sequence[nn.Module]:
         return [self]

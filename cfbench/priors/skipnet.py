@@ -95,9 +95,7 @@ class SkipNet(Prior):
 
     Calling it gives the images ``[B, C, H, W]`` in [0, 1] of the present weights; optimise ``parameters()``, all of
     which have the image as their first dimension. Every network's weights and its fixed input noise come from its
-    query's own random stream, and no operation mixes images, so each result is the one it would have alone. A single
-    image is computed twice: ungrouped kernels round differently, and Adam's first steps, which have the same length
-    however small a gradient is, would amplify that until the image alone is another than the image in a batch.
+    query's own random stream, and no operation mixes images, so each result is the one it would have alone.
 
     Our reading: skip branches are added after 1x1 convolutions instead of concatenated (a 1x1 convolution of a
     concatenation is such a sum), which halves the multiplications.
@@ -120,7 +118,7 @@ class SkipNet(Prior):
         widths: Sequence[int] = (16, 32, 64),
         noise: int = 32,
     ) -> None:
-        super().__init__()
+        super().__init__(len(random))
         channels, height, width = image_shape
         if not widths or min(height, width) <= 2 ** len(widths):
             raise InvalidParameter(
@@ -128,7 +126,6 @@ class SkipNet(Prior):
                 f"{2 ** len(widths)} pixels, got {height} x {width}; give at least one and at most "
                 f"{(min(height, width) - 1).bit_length() - 1} widths"
             )
-        self.batch = len(random)
         random = random.at_least_two()
         self.code: Tensor
         self.register_buffer("code", random.uniform(noise, height, width, high=0.1))
@@ -147,7 +144,3 @@ class SkipNet(Prior):
             levels.append(levels[-1].inner)
         ways_up = [nn.ModuleList([level.skip, level.raised, level.up]) for level in reversed(levels)]
         return [*(level.down for level in levels), *ways_up, self.head]
-
-    def keep(self, index: Tensor) -> None:
-        self.batch = len(index)
-        super().keep(index if self.batch > 1 else index.repeat(2))

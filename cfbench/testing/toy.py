@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
-from cfbench.networks import Autoencoder, MobileNet, PlainCNN, ResNet
+from cfbench.heads import DUQRecipe, LossEstimatorRecipe
+from cfbench.networks import Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
@@ -68,6 +69,20 @@ class Toy(Dataset):
         ),
         "autoencoder": NetworkSpec(
             "autoencoder", "Autoencoder 4", partial(Autoencoder, channels=1, width=4), AutoencoderRecipe(1), seed=5
+        ),
+        "loss-estimator": NetworkSpec(
+            "loss-estimator",
+            "Loss estimator, 4 a map",
+            partial(LossEstimator, (4, 8), hidden=4),
+            LossEstimatorRecipe(epochs=1, batch=50, rate=1e-2),
+            seed=7,
+        ),
+        "duq": NetworkSpec(
+            "duq",
+            "DUQ head, 4 a class",
+            partial(DUQHead, width=8, classes=3, size=4, sigma=0.5),
+            DUQRecipe(epochs=1, batch=50, rate=1e-2),
+            seed=8,
         ),
     }
 

@@ -11,7 +11,14 @@ from cfbench.registry import METHODS
 from cfbench.task import Task
 from cfbench.testing import CHECKS, Check, Toy
 
-VARIANTS = [*((name, {}) for name in METHODS.names()), ("pgd", {"norm": "l2", "epsilon": 2.0})]
+VARIANTS = [
+    *((name, {}) for name in METHODS.names()),
+    ("pgd", {"norm": "l2", "epsilon": 2.0}),
+    ("disc", {"prior": "pixels", "consistency": "duq", "smooth": 0.1}),
+    ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers"}),
+    ("disc", {"prior": "fourier", "progressive": "target"}),
+    ("disc", {"progressive": "weights"}),
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
