@@ -15,7 +15,7 @@ VARIANTS = [
     *((name, {}) for name in METHODS.names()),
     ("pgd", {"norm": "l2", "epsilon": 2.0}),
     ("disc", {"prior": "pixels", "consistency": "duq", "smooth": 0.1}),
-    ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers"}),
+    ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers", "warmup_rate": 1e-3, "rate": 1e-4}),
     ("disc", {"prior": "fourier", "progressive": "target"}),
     ("disc", {"progressive": "weights"}),
 ]
