@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, t
 
-from cfbench.paired import LEAST_DIFFERING, paired_rate_difference, sign_flip
+from cfbench.paired import LEAST_DIFFERING, LEAST_PAIRS, paired_rate_difference, sign_flip
 from cfbench.stats import Floats, Interval, _blocks, _counts, crossed_difference, wilson
 
 Random = np.random.Generator
@@ -143,7 +143,7 @@ def paired_mean_coverage(name: str, n: int, runs: int, limits: Callable[[Floats]
     a, b = paired_tables(name, n, runs)
     differences = a - b
     one_sign = (differences >= 0).all(axis=1) | (differences <= 0).all(axis=1)
-    given = one_sign | (np.count_nonzero(differences, axis=1) >= LEAST_DIFFERING)
+    given = (n >= LEAST_PAIRS) & (one_sign | (np.count_nonzero(differences, axis=1) >= LEAST_DIFFERING))
     covers = held(limits(differences[given]), 0.0).mean() if given.any() else np.nan
     return Given(float(given.mean()), float(covers))
 
