@@ -93,7 +93,8 @@ class MethodView:
     def networks(self, role: str) -> dict[str, nn.Module]:
         """The frozen networks of a declared role by name; images that go through a call of one count as generated.
 
-        Heads, which read the classifier's feature maps, generate nothing and are not counted.
+        A network with several ways in names the parts whose calls count in ``counted``. Heads, which read the
+        classifier's feature maps, generate nothing and are not counted.
 
         Raises:
             AccessDenied: the method did not declare the role in ``needs.networks``.
@@ -104,7 +105,8 @@ class MethodView:
         loaded = {name: self._task.load(name) for name in self._task.dataset.names(role)}
         if role not in HEADS:
             for network in loaded.values():
-                network.register_forward_hook(self._count)
+                for part in getattr(network, "counted", ("",)):
+                    network.get_submodule(part).register_forward_hook(self._count)
         return loaded
 
     def network(self, role: str) -> nn.Module:

@@ -45,6 +45,7 @@ class GAN(nn.Module):
     ) -> None:
         super().__init__()
         self.latent, self.classes = latent, classes
+        self.counted = ("generator", "descent")
         self._images: dict[str, Any] = {"channels": channels, "side": side, "widths": widths}
         self.generator = Generator(latent=latent, classes=classes, **self._images)
         self.descent = Descent(**self._images)

@@ -22,6 +22,7 @@ class VAE(nn.Module):
     def __init__(self, *, channels: int, side: int, latent: int, widths: Sequence[int], hidden: int) -> None:
         super().__init__()
         self.latent = latent
+        self.counted = ("encoder", "decoder")
         descent = Descent(channels=channels, side=side, widths=widths)
         self.encoder = nn.Sequential(
             descent, nn.Linear(descent.features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 2 * latent)

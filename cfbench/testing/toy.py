@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
+from cfbench.generators import GANRecipe
 from cfbench.heads import DUQRecipe, LossEstimatorRecipe
-from cfbench.networks import Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
+from cfbench.networks import GAN, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
@@ -76,6 +77,13 @@ class Toy(Dataset):
             partial(LossEstimator, (4, 8), hidden=4),
             LossEstimatorRecipe(epochs=1, batch=50, rate=1e-2),
             seed=7,
+        ),
+        "gan": NetworkSpec(
+            "gan",
+            "GAN 8-8, z 4",
+            partial(GAN, channels=1, side=SIDE, classes=3, latent=4, widths=(8, 8), hidden=8),
+            GANRecipe(epochs=1, oracles=("oracle-1", "oracle-2")),
+            seed=9,
         ),
         "duq": NetworkSpec(
             "duq",

@@ -1,0 +1,134 @@
+"""Generative counterfactual introspection: which attributes of an image must change?"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cfbench.errors import InvalidParameter
+from cfbench.method import Method
+from cfbench.needs import Needs
+from cfbench.networks import GAN
+from cfbench.view import MethodView
+
+
+class GCI(Method):
+    """Move the attributes of a conditional generator until the classifier sees the target (arXiv 1907.03077).
+
+    The query x is inverted to attributes A and a latent z with I(A, z) near x. From A, its values kept in [0, 1], A'
+    minimises ``strength * CE(F(I(A', z)), t) + |I(A', z) - I(A, z)|_1 / size``; the relaxed form moves z too. For each
+    query the strength is doubled while a round does not flip it and bisected after one that did; the flipped image
+    nearest to I(A, z) is taken, or else the last.
+
+    Logs, a query: by how much each attribute moved (``attribute_0``, ...), and the mean absolute distances to the
+    query and to the reconstruction, whose difference is the inversion gap.
+
+    Our reading: a GAN's class weights as attributes, its encoder followed by ``inversion`` steps on the pixels, the
+    norm, the search for the strength.
+
+    Args:
+        relaxed: whether the latent moves too.
+        inversion: steps that bring I(A, z) nearer to the query. steps: of each round, at least 1.
+        rounds: of the search for the strength, at least 1. strength: where it starts. rate: Adam's learning rate.
+    """
+
+    name = "gci"
+    family = "GAN latent search"
+    citation = (
+        "Liu, Kailkhura, Loveland, Han: Generative counterfactual introspection for explainable deep learning, "
+        "GlobalSIP 2019, arXiv 1907.03077"
+    )
+    needs = Needs(gradients=True, networks=("gan",))
+    batch_size = 100
+    quick = {"inversion": 2, "steps": 3, "rounds": 2}
+
+    def __init__(
+        self,
+        *,
+        relaxed: bool = False,
+        inversion: int = 100,
+        steps: int = 60,
+        rounds: int = 5,
+        strength: float = 0.02,
+        rate: float = 0.05,
+    ) -> None:
+        if inversion < 0 or min(steps, rounds) < 1 or min(strength, rate) <= 0:
+            raise InvalidParameter(
+                f"inversion is {inversion}, steps {steps}, rounds {rounds}, strength {strength}, rate {rate}; expected "
+                "inversion >= 0, steps and rounds >= 1, others above 0"
+            )
+        self.relaxed = relaxed
+        self.inversion = inversion
+        self.steps = steps
+        self.rounds = rounds
+        self.strength = strength
+        self.rate = rate
+
+    def prepare(self, task: MethodView) -> None:
+        self._gan = cast(GAN, task.network("gan"))
+
+    def explain(self, images: Tensor, targets: Tensor) -> Tensor:
+        sources = self.task.classifier.predict(images)
+        attributes = F.one_hot(sources, self.task.num_classes).to(images.dtype)
+        latents = self._inverted(images, sources, attributes)
+        with torch.no_grad():
+            start: Tensor = self._gan.generator(latents, attributes)
+        low = torch.zeros(len(images), device=images.device)
+        high = torch.full_like(low, torch.inf)
+        strength = torch.full_like(low, self.strength)
+        best, moved = start.clone(), torch.zeros_like(attributes)
+        nearest = torch.full_like(low, torch.inf)
+        for _ in range(self.rounds):
+            made, found, flipped = self._round(latents, attributes, start, targets, strength)
+            distance = _distance(made, start)
+            better = torch.where(flipped, distance < nearest, nearest.isinf())
+            best = torch.where(better[:, None, None, None], made, best)
+            moved = torch.where(better[:, None], found - attributes, moved)
+            nearest = torch.where(flipped & better, distance, nearest)
+            low, high = torch.where(flipped, low, strength), torch.where(flipped, strength, high)
+            strength = torch.where(high.isinf(), strength * 2, (low + high) / 2)
+        self.log(
+            distance_query=_distance(best, images),
+            distance_reconstruction=_distance(best, start),
+            inversion_error=_distance(start, images),
+            **{f"attribute_{index}": column for index, column in enumerate(moved.unbind(1))},
+        )
+        return best
+
+    def _inverted(self, images: Tensor, sources: Tensor, attributes: Tensor) -> Tensor:
+        """Latents from which the generator makes about ``images``, ``[B, latent]``."""
+        with torch.no_grad():
+            latents = self._gan.encode(images, sources)
+        latents = latents.clone().requires_grad_()
+        optimiser = torch.optim.Adam([latents], lr=self.rate)
+        for _ in range(self.inversion):
+            optimiser.zero_grad()
+            (self._gan.generator(latents, attributes) - images).square().flatten(1).mean(1).sum().backward()
+            optimiser.step()
+        return latents.detach()
+
+    def _round(
+        self, latents: Tensor, attributes: Tensor, start: Tensor, targets: Tensor, strength: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, their attributes ``[B, K]`` and whether they flip, after one optimisation at given strengths."""
+        moving, latent = attributes.clone().requires_grad_(), latents.clone().requires_grad_(self.relaxed)
+        optimiser = torch.optim.Adam([moving, latent] if self.relaxed else [moving], lr=self.rate)
+        for _ in range(self.steps):
+            made = self._gan.generator(latent, moving)
+            loss = strength * F.cross_entropy(self.task.classifier(made), targets, reduction="none")
+            optimiser.zero_grad()
+            (loss + _distance(made, start)).sum().backward()
+            optimiser.step()
+            with torch.no_grad():
+                moving.clamp_(0, 1)
+        with torch.no_grad():
+            made = self._gan.generator(latent, moving)
+        return made, moving.detach(), self.task.classifier.predict(made) == targets
+
+
+def _distance(images: Tensor, others: Tensor) -> Tensor:
+    """Mean absolute difference, ``[B]``."""
+    return (images - others).abs().flatten(1).mean(1)
