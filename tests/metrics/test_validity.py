@@ -89,8 +89,10 @@ def test_given_predictions_take_the_place_of_a_classifier() -> None:
 
 def test_scores_do_not_depend_on_how_queries_are_cut_into_batches(batch: Batch) -> None:
     metric = TargetConfidence(batch.judges)
+    columns = []
     for at in range(6):
         part = slice(at, at + 1)
-        metric.update(batch_of(batch.judges, batch.stored_queries[part], batch.stored[part], failed=[0] * (at == 4)))
+        alone = batch_of(batch.judges, batch.stored_queries[part], batch.stored[part], failed=[0] * (at == 4))
+        columns.append(metric.update(alone)["target_confidence"])
     assert metric.compute() == scores_of(TargetConfidence, batch)
-    assert torch.equal(torch.cat(metric._values).isnan(), torch.tensor([False] * 5 + [True]))
+    assert torch.equal(torch.cat(columns).isnan(), torch.tensor([False] * 5 + [True]))
