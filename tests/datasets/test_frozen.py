@@ -87,12 +87,15 @@ def test_the_distilled_copy_answers_like_the_classifier(dataset: Dataset) -> Non
 
 
 def some(dataset: Dataset, role: str) -> tuple[str, Images]:
-    """The network of a role, and reference images to try it on."""
+    """The network of a role, and reference images to try it on.
+
+    The last ones: the first are richer in those that the classifier gets wrong, which could be no queries.
+    """
     if not dataset.names(role):
         pytest.skip(f"{dataset.key} has no network of role {role}")
     [name] = dataset.names(role)
     references = dataset.split("reference")
-    return name, Images(references.images[:1000], references.labels[:1000])
+    return name, Images(references.images[-1000:], references.labels[-1000:])
 
 
 def test_loss_estimators_rank_losses_as_well_as_stated(dataset: Dataset) -> None:
@@ -108,10 +111,10 @@ def test_loss_estimators_rank_losses_as_well_as_stated(dataset: Dataset) -> None
         assert float(below.float().mean()) == pytest.approx(0.5, abs=0.1), "the threshold is the median"
 
 
-def test_the_joint_classifier_is_nearly_as_good_as_the_usual_one(dataset: Dataset) -> None:
-    some(dataset, "joint-classifier")
-    joint, usual = (dataset.entry(name).quality["accuracy"] for name in ("joint", "classifier"))
-    assert joint >= usual - 0.02
+def test_the_joint_classifier_is_as_accurate_as_stated(dataset: Dataset) -> None:
+    name, references = some(dataset, "joint-classifier")
+    accuracy = float((predict(dataset.network(name), references.images) == references.labels).float().mean())
+    assert accuracy == pytest.approx(dataset.entry(name).quality["accuracy"], abs=0.03)
 
 
 def test_the_duq_head_is_as_accurate_as_stated(dataset: Dataset) -> None:
