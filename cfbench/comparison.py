@@ -239,13 +239,13 @@ def _row(name: str, a: Group, b: Group, scores: list[Score | None], tables: list
     elif any(score.n != n for score in present):
         reason = "not over the shared queries alone"
     else:
-        values = _pseudo_values(present)
+        values = pseudo_values(present)
     if reason:
         return _Row(name, a, b, reason=reason)
     return _Row(name, a, b, pair=Pair(values[:size], values[size:], groups=not per_query), n=n)
 
 
-def _pseudo_values(scores: list[Score]) -> Floats:
+def pseudo_values(scores: list[Score]) -> Floats:
     """Jackknife pseudo-values ``[runs, groups]``, whose mean is the corrected value where every run has one.
 
     Their paired t test is the paired jackknife: the variance of the mean is (K - 1) / K times the replicates' scatter.

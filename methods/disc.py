@@ -26,8 +26,9 @@ PRIORS: dict[str, Callable[[QueryRandom, Tensor], Prior]] = {
 
 
 class DISC(Method):
-    """Deep inversion for synthesising counterfactuals (arXiv 2109.14274): a stronger image prior, manifold consistency
-    and progressive optimisation, without any training data at explanation time.
+    """Deep inversion with a strong prior, manifold consistency and staged optimisation (arXiv 2109.14274).
+
+    No training data are used at explanation time.
 
     A prior with weights of its own for every query first fits the query, then minimises ``matching * sum_l
     |Psi_l(x') - Psi_l(x)|^2 / size_l + target * CE(F(x'), t) + guidance * L_mc(x') + smooth * TV(x')``. L_mc is the

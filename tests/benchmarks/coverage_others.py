@@ -16,11 +16,13 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from other_coverage import (  # noqa: E402
     cmmd_of_two,
+    compared_coverage,
     correlation_difference,
     frechet_of_two,
     kernel_of_two,
     least_oracle,
     share_held,
+    split_coverage,
     students,
 )
 from populations import Pair  # noqa: E402
@@ -110,6 +112,21 @@ def samples_part(runs: int) -> list[str]:
     return lines
 
 
+def classes_part(runs: int) -> list[str]:
+    lines = ["## Real images of two classes: `split_fd`, and its difference between two methods", ""]
+    lines += [
+        "Made vectors of 8 features, two classes, against a mixture of held-out ones; *shift*: between their means in",
+        "every feature. The difference is that of `cfbench compare`, on shared queries, about these held-out images.",
+    ]
+    lines += table("figure", "shift", "made", "real", "covers")
+    for shift, made, real in ((0.3, 200, 400), (0.3, 1000, 1000), (0.0, 200, 400)):
+        for name, share in split_coverage(made, real, shift, runs).items():
+            lines.append(row(name, shift, made, real, share))
+    for shift, made in ((0.3, 200), (0.3, 1000)):
+        lines.append(row("difference of two split_fd", shift, made, 400, compared_coverage(made, 400, shift, runs)))
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
@@ -127,6 +144,7 @@ def main() -> None:
         students_part(options.runs),
         correlation_part(options.slow_runs),
         samples_part(options.slow_runs),
+        classes_part(options.slow_runs),
     ):
         lines += [*part, ""]
     command = f"coverage_others.py --runs {options.runs} --slow-runs {options.slow_runs}"

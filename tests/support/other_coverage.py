@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
+from judged import batch_of, judges_of, member, scores_of
+from neighbour_coverage import Table, images_of
 from populations import Pair
 from scipy.stats import norm
 
 from cfbench.collector import groups_of
-from cfbench.distances.frechet import Floats, Moments, frechet_distance
+from cfbench.comparison import pseudo_values
+from cfbench.dataset import Images
+from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
 from cfbench.distances.intervals import GROUPS, Jackknife, jackknife, plain_jackknife
 from cfbench.distances.kernel import CMMD_SCALE, Kernel, KernelSums, cubic_kernel, gaussian_kernel
 from cfbench.metrics.attributes import correlations
+from cfbench.metrics.realism import NormalisedSplitFrechetDistance, SplitFrechetDistance
+from cfbench.paired import Pair as Compared
+from cfbench.paired import paired_differences
+from cfbench.record import Score
 from cfbench.stats import crossed_difference, least_rate
 
 Random = np.random.Generator
@@ -137,3 +146,78 @@ def cmmd_of_two(shift: float, made: int, real: int, runs: int) -> tuple[float, I
 
 def share_held(found: Iterator[Jackknife], truth: float) -> float:
     return float(np.mean([each.interval[0] <= truth <= each.interval[1] for each in found]))
+
+
+WIDTH = 8
+"""Features of the mixtures."""
+
+
+def mixed(random: Random, n: int, *, scale: float, apart: float, shift: float) -> Floats:
+    """Vectors ``[n, WIDTH]`` of two classes in turn, whose means are ``apart`` in every dimension."""
+    vectors = scale * random.normal(size=(n, WIDTH)) + shift
+    vectors[1::2] += apart
+    return vectors
+
+
+def mixed_moments(*, scale: float, apart: float, shift: float) -> Gaussian:
+    """Mean and covariance of what :func:`mixed` draws."""
+    covariance = scale**2 * np.eye(WIDTH) + np.full((WIDTH, WIDTH), apart**2 / 4)
+    return Gaussian(np.full(WIDTH, shift + apart / 2), matrix=covariance)
+
+
+def split_scores(made: Floats, real: Floats) -> dict[str, Score]:
+    """``split_fd`` and ``split_fd_normalised`` of made vectors of two classes in turn against real ones."""
+    n, classes = len(made), torch.arange(len(made)) % 2
+    extractor = Table(np.concatenate([made, real]).tolist())
+    reference = Images(images_of(range(n, n + len(real))), torch.arange(len(real)) % 2)
+    judges = judges_of(
+        member("extractor", extractor), classes=2, image_shape=(1, 1, 2), reference=reference, verdicts="given"
+    )
+    images = images_of(range(n))
+    batch = batch_of(judges, images, images, sources=1 - classes, targets=classes, given=classes.tolist())
+    kinds = (SplitFrechetDistance, NormalisedSplitFrechetDistance)
+    return {kind.name: scores_of(kind, batch)["all"] for kind in kinds}
+
+
+def split_coverage(n: int, real: int, shift: float, runs: int) -> dict[str, float]:
+    """Coverage of ``split_fd`` and its normalised form, held-out real images being a second sample."""
+    random = np.random.default_rng(n)
+    made_law, real_law = {"scale": 1.2, "apart": 0.8, "shift": shift}, {"scale": 1.0, "apart": 1.0, "shift": 0.0}
+    distance = frechet_distance(mixed_moments(**made_law), mixed_moments(**real_law))
+    truths = {"split_fd": distance, "split_fd_normalised": distance / mixed_moments(**real_law).trace}
+    held = dict.fromkeys(truths, 0)
+    for _ in range(runs):
+        for name, found in split_scores(mixed(random, n, **made_law), mixed(random, real, **real_law)).items():
+            assert found.ci95 is not None
+            held[name] += found.ci95[0] <= truths[name] <= found.ci95[1]
+    return {name: count / runs for name, count in held.items()}
+
+
+def compared_coverage(n: int, real: int, shift: float, runs: int) -> float:
+    """Coverage of the difference of two methods' ``split_fd`` on shared queries, as compared: real images fixed."""
+    random = np.random.default_rng(n + 1)
+    first, second = {"scale": 1.2, "apart": 0.8, "shift": shift}, {"scale": 1.0, "apart": 1.0, "shift": 0.2}
+    held_out = mixed(random, real, scale=1.0, apart=1.0, shift=0.0)
+    parts = [Moments.of(held_out[index::2]) for index in range(2)]
+    judged = mixture(parts, np.array([0.5, 0.5]))
+    truth = frechet_distance(mixed_moments(**first), judged) - frechet_distance(mixed_moments(**second), judged)
+    held = 0
+    for _ in range(runs):
+        shared = random.normal(size=(n, WIDTH))
+        rows = []
+        for law in (first, second):
+            vectors = mixed(random, n, **law)
+            own = vectors - mixed_centres(n, **law)
+            vectors = mixed_centres(n, **law) + np.sqrt(0.5) * (own + law["scale"] * shared)
+            rows.append(pseudo_values([split_scores(vectors, held_out)["split_fd"]]))
+        [difference] = paired_differences([Compared(*rows, groups=True)])
+        assert difference.interval is not None
+        held += difference.interval[0] <= truth <= difference.interval[1]
+    return held / runs
+
+
+def mixed_centres(n: int, *, scale: float, apart: float, shift: float) -> Floats:
+    """Mean of each vector that :func:`mixed` draws, ``[n, WIDTH]``."""
+    centres = np.full((n, WIDTH), shift)
+    centres[1::2] += apart
+    return centres
