@@ -28,6 +28,9 @@ STEPS = 400
 EPOCHS = (5, 40)
 """Fewest and most epochs that are chosen for that."""
 
+BEHIND = 0.1
+"""Share of held-out pictures by which a judge may be worse than the classifier without a warning."""
+
 SIDES = (8, 256)
 """Smallest and largest images, in pixels a side."""
 
@@ -158,3 +161,10 @@ def build_task(
         freeze_splits(dataset, raw, network, folder)
     train_networks(dataset, others, raw, folder, report=report, resume=True, seconds=seconds)
     return dataset_class(facts, folder)()
+
+
+def weak_judges(dataset: UserDataset) -> dict[str, float]:
+    """Accuracy of the oracles and the extractor that stay behind the classifier by more than ``BEHIND``."""
+    reached = {name: dataset.entry(name).quality.get("accuracy", 1.0) for name in dataset.networks}
+    judges = [name for role in ("oracle", "extractor") for name in dataset.names(role)]
+    return {name: reached[name] for name in judges if reached[name] < reached["classifier"] - BEHIND}

@@ -27,6 +27,7 @@ from cfbench.testing.toy import render
 from cfbench.user_tasks import dataset_class
 
 CLASSES = ("left", "middle", "right")
+ORACLES = ("oracle-1", "oracle-2", "oracle-3")
 FACTORY = """
 import torch
 from torch import nn
@@ -157,12 +158,17 @@ def test_the_card_has_its_facts_and_the_sheet_its_queries(
     assert "cfbench list tasks NAME --sheet" in capsys.readouterr().err
 
 
-def test_the_same_command_again_trains_nothing(own: Path) -> None:
+def test_the_same_command_again_trains_nothing_and_names_weak_judges(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = own / "cache" / "tasks" / "squares"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     assert len(before) == 10
     assert exit_code(*make(own), "--name", "squares") == 0
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == before
+    accuracies = {name: load_dataset("squares").entry(name).quality.get("accuracy", 1) for name in ORACLES}
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("weak judges: ")]
+    assert {name for name in ORACLES if name in line} == {name for name in ORACLES if accuracies[name] < 0.9} != set()
 
 
 def test_a_network_of_it_is_trained_anew_from_the_same_pictures(own: Path, tmp_path: Path) -> None:

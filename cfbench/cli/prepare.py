@@ -118,7 +118,7 @@ def _make(console: Console, plan: Plan, *, seconds: float) -> str:
     """Build a task of the user's own pictures; what ``--task`` takes for it."""
     from rich.markup import escape
 
-    from cfbench.from_folder import build_task
+    from cfbench.from_folder import build_task, weak_judges
     from cfbench.registry import user_task_folder
 
     facts = plan.facts
@@ -132,6 +132,13 @@ def _make(console: Console, plan: Plan, *, seconds: float) -> str:
     with _progress() as report:
         dataset = build_task(plan, report=report, seconds=seconds)
     console.print(f"task {dataset.key} is made", soft_wrap=True)
+    weak = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in weak_judges(dataset).items())
+    if weak:
+        console.print(
+            f"[yellow]weak judges: {weak} of held-out pictures right, the classifier more; give more --epochs "
+            "(and another --name) or more pictures[/yellow]",
+            soft_wrap=True,
+        )
     return dataset.name if plan.folder == user_task_folder(dataset.name).resolve() else shown(plan.folder)
 
 
