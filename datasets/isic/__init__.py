@@ -1,0 +1,170 @@
+"""ISIC 2017 (arXiv 1710.05006): 2,750 dermatoscopic pictures of skin lesions, three classes, here 64 x 64 RGB.
+
+All pictures ship in ``images.npz`` as JPEG streams, made from copies of 256 x 256 pixels. Networks also learnt from
+HAM10000, whose pictures may not be shipped: rebuilding them needs that set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
+from cfbench.datasets.ham10000 import read_lesions, read_metadata
+from cfbench.files import read_verified, write_atomic
+from cfbench.manifest import FileEntry, file_entry
+from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, ResNet
+from cfbench.networks.efficientnet import load_imagenet
+from cfbench.pictures import read_jpegs, read_pictures, write_jpegs
+from cfbench.zoo import Zoo
+
+SIDE = 64
+CLASSES = ("melanoma", "seborrheic keratosis", "nevus")
+PACK = Path(__file__).parent / "images.npz"
+PACK_SHA256 = "8013ef7317f69607d09a46f27d8bb9c878485d9780fb6e0030781da371ae52cc"
+PARTS = ("train", "val", "test")
+REFERENCES = 450
+SEED = 2017
+SAME = {"mel": 0, "bkl": 1, "nv": 2}
+"""Classes of HAM10000 that stand for those here; most of its ``bkl`` are seborrheic keratoses."""
+EXTRA = 2000
+"""Pictures of a class taken from HAM10000 at most."""
+
+_ZOO = Zoo(
+    channels=3,
+    classes=len(CLASSES),
+    mean=(0.75, 0.55, 0.54),
+    std=(0.15, 0.16, 0.17),
+    training={"turn": True},
+    weighing={"weighted": True, "auc": {"melanoma": 0, "keratosis": 1}},
+)
+
+
+def pack(root: Path, path: Path) -> None:
+    """Write all pictures at 64 x 64 to ``path``, from ``root/labels.csv`` and ``root/images``.
+
+    The table has the columns file, image_id, split (train, val, test), melanoma and seborrheic_keratosis.
+    """
+    table = pd.read_csv(root / "labels.csv")
+    labels = np.select([table["melanoma"] == 1, table["seborrheic_keratosis"] == 1], [0, 1], default=2)
+    images = read_pictures([root / file for file in table["file"]], side=SIDE)
+    numbers = table["image_id"].str.removeprefix("ISIC_").astype(int)
+    write_jpegs(
+        path,
+        images,
+        numbers=numbers.to_numpy(np.int64),
+        labels=labels.astype(np.int64),
+        parts=table["split"].map(PARTS.index).to_numpy(np.int64),
+    )
+
+
+@cache
+def published() -> tuple[Tensor, dict[str, np.ndarray]]:
+    """All pictures ``[2750, 3, 64, 64]``, their ``numbers``, ``labels`` and ``parts``."""
+    return read_jpegs(read_verified(PACK, sha256=PACK_SHA256, remedy="reinstall cfbench-vision"))
+
+
+def _extra(root: Path | None) -> Images:
+    folder, table = read_metadata(root)
+    table = table[table["dx"].isin(list(SAME))].groupby("dx").head(EXTRA)
+    labels = torch.tensor([SAME[name] for name in table["dx"]])
+    return Images(read_lesions(folder, table["image_id"].tolist()), labels)
+
+
+class ISIC2017(Dataset):
+    """Melanoma, seborrheic keratosis or nevus? All 2,750 pictures are packaged.
+
+    Queries are every official test and validation picture that the classifier gets right; references are 450 official
+    training pictures that no network learnt from.
+    """
+
+    name = "isic"
+    version = "v1"
+    title = "ISIC 2017"
+    classes = CLASSES
+    image_shape = (3, SIDE, SIDE)
+    licence = "CC-0, as ISIC states"
+    citation = "Codella et al.: Skin lesion analysis toward melanoma detection, ISBI 2018 (arXiv 1710.05006)"
+    homepage = "https://challenge.isic-archive.com/data/#2017"
+    balanced = False
+    split_sizes: ClassVar[Mapping[str, int]] = {"test": 600, "validation": 150, "reference": 450, "pool": 1550}
+    networks: ClassVar[Mapping[str, NetworkSpec]] = {
+        "classifier": replace(
+            _ZOO.trained(
+                "classifier",
+                "EfficientNetLite, 5 stages, from ImageNet",
+                EfficientNetLite,
+                epochs=7,
+                seed=1,
+                recipe={"start": load_imagenet, "rate": 1e-3},
+                depth=5,
+                scale=1,
+            ),
+            half=True,
+        ),
+        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=8, seed=11),
+        "oracle-2": _ZOO.trained(
+            "oracle",
+            "ConvMixer 64, depth 4, patch 4, kernel 5",
+            ConvMixer,
+            width=64,
+            depth=4,
+            patch=4,
+            kernel=5,
+            epochs=12,
+            seed=12,
+        ),
+        "oracle-3": _ZOO.trained(
+            "oracle",
+            "DenseNet 12, growth 12-16-20",
+            DenseNet,
+            stem=12,
+            growths=(12, 16, 20),
+            layers=3,
+            epochs=8,
+            seed=13,
+        ),
+        "extractor": _ZOO.trained(
+            "extractor",
+            "MobileNet 12-16-32-48, 64 features",
+            MobileNet,
+            widths=(12, 16, 32, 48),
+            expansion=2,
+            features=64,
+            epochs=8,
+            seed=21,
+        ),
+        **_ZOO.autoencoders(epochs=4, class_epochs=6, seed=30),
+    }
+
+    def raw(self, root: Path | None) -> RawData:
+        images, columns = published()
+        labels, numbers = (torch.from_numpy(columns[name]) for name in ("labels", "numbers"))
+        rows = {part: np.flatnonzero(columns["parts"] == code) for code, part in enumerate(PARTS)}
+        shuffled = np.random.default_rng(SEED).permutation(rows["train"])
+        rows |= {"reference": shuffled[:REFERENCES], "train": shuffled[REFERENCES:]}
+        train, test, validation, reference = (
+            Images(images[rows[part]], labels[rows[part]], numbers[rows[part]])
+            for part in ("train", "test", "val", "reference")
+        )
+        return RawData(train, test, validation, reference, extra=_extra(root))
+
+    def split_images(self, split: str) -> Tensor:
+        images, columns = published()
+        rows = pd.Index(columns["numbers"]).get_indexer(pd.Index(self.table(split)["raw_index"]))
+        return images[rows]
+
+    def write_images(self, folder: Path, parts: Mapping[str, Tensor]) -> dict[str, FileEntry]:
+        """Put the archive of all pictures into ``folder``; splits refer to it by number."""
+        if not (folder / PACK.name).is_file():
+            data = read_verified(PACK, sha256=PACK_SHA256, remedy="reinstall cfbench-vision")
+            write_atomic(folder / PACK.name, lambda path: path.write_bytes(data))
+        return {PACK.name: file_entry(folder, PACK.name)}
