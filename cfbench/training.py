@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cfbench.augmentation import recolour, warp
 from cfbench.dataset import Images, Networks, Progress
 from cfbench.images import dequantise
 from cfbench.stats import roc_auc
@@ -96,30 +97,40 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _AugmentedRecipe:
+class AugmentedRecipe:
     """What recipes of classifiers share.
 
     Attributes:
         shift: pixels that an image is moved by at most. flip: whether half of them are mirrored.
         turn: whether images are turned and mirrored in all eight ways, for pictures without up and down.
+        vary: whether they are also warped and recoloured at random (:mod:`cfbench.augmentation`).
+        start: sets the first weights, such as those of another data set.
     """
 
     epochs: int
     shift: int = 0
     flip: bool = False
     turn: bool = False
+    vary: bool = False
     batch: int = 128
     rate: float = 3e-3
     decay: float = 0.02
+    start: Callable[[nn.Module], None] | None = None
 
     def _fit(
         self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, progress: Progress
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
+        if self.start is not None:
+            self.start(network)
 
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             augmented = shift_and_flip(images, shift=self.shift, flip=self.flip, generator=generator)
-            return loss(dihedral(augmented, generator) if self.turn else augmented, labels)
+            if self.turn:
+                augmented = dihedral(augmented, generator)
+            if self.vary:
+                augmented = recolour(warp(augmented, generator), generator)
+            return loss(augmented, labels)
 
         fit(
             network,
@@ -135,22 +146,18 @@ class _AugmentedRecipe:
 
 
 @dataclass(frozen=True)
-class ClassifierRecipe(_AugmentedRecipe):
+class ClassifierRecipe(AugmentedRecipe):
     """Cross-entropy on augmented images; quality is the accuracy on test images.
 
     Attributes:
         weighted: whether each class weighs as the inverse square root of its number of images.
-        start: sets the first weights, such as those of another data set.
         auc: classes, by name, whose area under the ROC curve is part of the quality.
     """
 
     weighted: bool = False
-    start: Callable[[nn.Module], None] | None = None
     auc: Mapping[str, int] = field(default_factory=dict)
 
     def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
-        if self.start is not None:
-            self.start(network)
         weight = None
         if self.weighted:
             weight = data.labels.bincount().float().rsqrt()
@@ -173,7 +180,7 @@ class ClassifierRecipe(_AugmentedRecipe):
 
 
 @dataclass(frozen=True)
-class DistilRecipe(_AugmentedRecipe):
+class DistilRecipe(AugmentedRecipe):
     """Copy a frozen classifier from its soft answers on augmented images (Hinton et al., arXiv 1503.02531).
 
     Minimises T^2 KL(teacher || copy) of the class probabilities at temperature T; labels are not used. Quality is the
@@ -204,10 +211,15 @@ class DistilRecipe(_AugmentedRecipe):
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """Squared reconstruction error, on the images of one class or of all; quality is the mean squared error."""
+    """Squared reconstruction error, on the images of one class or of all; quality is the mean squared error.
+
+    Attributes:
+        least: batches at least; a class of few images is seen in more epochs.
+    """
 
     epochs: int
     only_class: int | None = None
+    least: int = 0
     batch: int = 64
     rate: float = 3e-3
 
@@ -221,11 +233,12 @@ class AutoencoderRecipe:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             return F.mse_loss(network(images), images)
 
+        chosen = self._select(data)
         fit(
             network,
-            self._select(data),
+            chosen,
             objective,
-            epochs=self.epochs,
+            epochs=max(self.epochs, -(-self.least // max(len(chosen) // self.batch, 1))),
             batch=self.batch,
             rate=self.rate,
             decay=0.0,

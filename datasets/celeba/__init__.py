@@ -7,8 +7,9 @@ Images are never shipped. They are read from the user's copy in torchvision's la
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -28,6 +29,50 @@ HELP = (
     "torchvision.datasets.CelebA(ROOT, download=True) fetch it, and give the folder with --data or $CFBENCH_DATA"
 )
 
+ATTRIBUTES = (
+    "5_o_Clock_Shadow",
+    "Arched_Eyebrows",
+    "Attractive",
+    "Bags_Under_Eyes",
+    "Bald",
+    "Bangs",
+    "Big_Lips",
+    "Big_Nose",
+    "Black_Hair",
+    "Blond_Hair",
+    "Blurry",
+    "Brown_Hair",
+    "Bushy_Eyebrows",
+    "Chubby",
+    "Double_Chin",
+    "Eyeglasses",
+    "Goatee",
+    "Gray_Hair",
+    "Heavy_Makeup",
+    "High_Cheekbones",
+    "Male",
+    "Mouth_Slightly_Open",
+    "Mustache",
+    "Narrow_Eyes",
+    "No_Beard",
+    "Oval_Face",
+    "Pale_Skin",
+    "Pointy_Nose",
+    "Receding_Hairline",
+    "Rosy_Cheeks",
+    "Sideburns",
+    "Smiling",
+    "Straight_Hair",
+    "Wavy_Hair",
+    "Wearing_Earrings",
+    "Wearing_Hat",
+    "Wearing_Lipstick",
+    "Wearing_Necklace",
+    "Wearing_Necktie",
+    "Young",
+)
+"""The attributes in the published order."""
+
 _ZOO = Zoo(
     channels=3,
     classes=2,
@@ -37,41 +82,49 @@ _ZOO = Zoo(
 )
 
 
-def _networks() -> dict[str, NetworkSpec]:
+def _networks(attribute: str) -> dict[str, NetworkSpec]:
+    """Those of the task ``attribute``; attribute networks and ``autoencoder-all`` are the same for every task."""
+    sizes: dict[str, Any] = {"widths": (16, 32, 64, 128), "depth": 2, "stride": 2}
+    description = "PlainCNN 16-32-64-128, depth 2, stride 2"
+    oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 10}
     return {
-        "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=8, seed=1
+        "classifier": replace(_ZOO.trained("classifier", description, PlainCNN, epochs=14, seed=1, **sizes), half=True),
+        "distilled": replace(_ZOO.distilled(description, PlainCNN, epochs=5, seed=2, **sizes), half=True),
+        **_ZOO.attribute_oracle(
+            1, "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, seed=11, **oracle
         ),
-        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=4, seed=11),
-        "oracle-2": _ZOO.trained(
-            "oracle",
-            "ConvMixer 64, depth 4, patch 4, kernel 5",
+        **_ZOO.attribute_oracle(
+            2,
+            "ConvMixer 48, depth 4, patch 4, kernel 5",
             ConvMixer,
-            width=64,
+            width=48,
             depth=4,
             patch=4,
             kernel=5,
-            epochs=6,
             seed=12,
+            **oracle,
         ),
-        "oracle-3": _ZOO.trained(
-            "oracle",
-            "DenseNet 12, growth 12-16-20",
+        **_ZOO.attribute_oracle(
+            3,
+            "DenseNet 24, growth 16-24-32, stride 2",
             DenseNet,
-            stem=12,
-            growths=(12, 16, 20),
+            stem=24,
+            growths=(16, 24, 32),
             layers=3,
-            epochs=4,
+            stride=2,
             seed=13,
+            **oracle,
         ),
-        "extractor": _ZOO.trained(
+        "extractor": _ZOO.attributes(
             "extractor",
-            "MobileNet 12-16-32-48, 64 features",
+            "MobileNet 16-24-32-64, 64 features, stride 2",
             MobileNet,
-            widths=(12, 16, 32, 48),
+            names=ATTRIBUTES,
+            widths=(16, 24, 32, 64),
             expansion=2,
             features=64,
-            epochs=4,
+            stride=2,
+            epochs=7,
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=2, class_epochs=3, seed=30),
@@ -86,6 +139,10 @@ def _folder(root: Path | None) -> Path:
     raise MissingResource(f"CelebA (list_attr_celeba.txt) is not {where}; {HELP}")
 
 
+def _by_number(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_axis(pd.Index(table.index.str.removesuffix(".jpg").astype(int), name="number"))
+
+
 def read_attributes(root: Path | None) -> pd.DataFrame:
     """The 40 attributes (1 or -1) of every picture, by its number.
 
@@ -94,13 +151,30 @@ def read_attributes(root: Path | None) -> pd.DataFrame:
     """
     path = _folder(root) / "list_attr_celeba.txt"
     try:
-        table = pd.read_csv(path, sep=r"\s+", skiprows=1)
-        table.index = pd.Index(table.index.str.removesuffix(".jpg").astype(int), name="number")
+        table = _by_number(pd.read_csv(path, sep=r"\s+", skiprows=1))
     except (ValueError, AttributeError) as error:
         raise CorruptFile(f"{path} is not a list of attributes ({error}); {HELP}") from error
     if not table.isin([-1, 1]).all(axis=None):
         raise CorruptFile(f"{path} has values other than 1 and -1; {HELP}")
     return table
+
+
+def read_partition(root: Path | None) -> pd.Series[int]:
+    """The official part of every picture, a value of ``PARTS``, by its number.
+
+    Raises:
+        MissingResource: the list is not in ``root``. CorruptFile: it is not the list that was published.
+    """
+    path = _folder(root) / "list_eval_partition.txt"
+    try:
+        parts = _by_number(pd.read_csv(path, sep=r"\s+", header=None, index_col=0))[1]
+    except FileNotFoundError:
+        raise MissingResource(f"{path} is missing; {HELP}") from None
+    except (ValueError, AttributeError, KeyError) as error:
+        raise CorruptFile(f"{path} is not a list of parts ({error}); {HELP}") from error
+    if not parts.isin(PARTS.values()).all():
+        raise CorruptFile(f"{path} has parts other than 0, 1 and 2; {HELP}")
+    return parts
 
 
 class _CelebA(FolderDataset):
@@ -109,19 +183,23 @@ class _CelebA(FolderDataset):
     licence = "non-commercial research only, no redistribution"
     citation = "Liu, Luo, Wang, Tang: Deep learning face attributes in the wild, ICCV 2015"
     homepage = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-    attribute: ClassVar[str]
+    attributes = ATTRIBUTES
 
     def raw(self, root: Path | None) -> RawData:
-        attributes = read_attributes(root)
-        if self.attribute not in attributes:
-            raise UnknownName(f"CelebA has no attribute {self.attribute!r}; it has {', '.join(attributes)}")
-        lines = (_folder(root) / "list_eval_partition.txt").read_text().split("\n")
-        partition = dict(line.split() for line in lines if line)
+        [attribute] = self.target_attributes
+        table = read_attributes(root)
+        if attribute not in table:
+            raise UnknownName(f"CelebA has no attribute {attribute!r}; it has {', '.join(table)}")
+        partition = read_partition(root)
         parts = {}
         for part, code in PARTS.items():
-            numbers = [number for number in attributes.index if partition.get(f"{number:06d}.jpg") == str(code)]
-            labels = (attributes.loc[numbers, self.attribute] == 1).to_numpy().astype("int64")
-            parts[part] = Images(self.pictures(root, numbers), torch.from_numpy(labels), torch.tensor(numbers))
+            chosen = table[partition.reindex(table.index) == code]
+            if chosen.empty:
+                raise MissingResource(f"no picture of CelebA is of the {part} part; {HELP}")
+            has = torch.from_numpy((chosen == 1).to_numpy().astype("int64"))
+            numbers = chosen.index.tolist()
+            label = has[:, list(table).index(attribute)]
+            parts[part] = Images(self.pictures(root, numbers), label, torch.tensor(numbers), has)
         return RawData(**parts)
 
     def pictures(self, root: Path | None, numbers: list[int]) -> Tensor:
@@ -138,10 +216,10 @@ class CelebASmiling(_CelebA):
     name = "celeba-smiling"
     title = "CelebA, smiling"
     classes = ("not smiling", "smiling")
-    attribute = "Smiling"
+    target_attributes = ("Smiling",)
     subfolder = "smiling"
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 900, "pool": 4000}
-    networks: ClassVar[Mapping[str, NetworkSpec]] = _networks()
+    networks: ClassVar[Mapping[str, NetworkSpec]] = _networks("Smiling")
 
 
 class CelebAYoung(_CelebA):
@@ -150,8 +228,8 @@ class CelebAYoung(_CelebA):
     name = "celeba-young"
     title = "CelebA, young"
     classes = ("not young", "young")
-    attribute = "Young"
+    target_attributes = ("Young",)
     subfolder = "young"
     balanced = False
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 600, "validation": 300, "reference": 900, "pool": 4000}
-    networks: ClassVar[Mapping[str, NetworkSpec]] = _networks()
+    networks: ClassVar[Mapping[str, NetworkSpec]] = _networks("Young")

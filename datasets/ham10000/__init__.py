@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,8 @@ from cfbench.dataset import Images, NetworkSpec, RawData
 from cfbench.errors import CorruptFile, MissingResource
 from cfbench.files import sha256_bytes
 from cfbench.folders import FolderDataset
-from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, ResNet
+from cfbench.networks.efficientnet import load_imagenet
 from cfbench.pictures import read_pictures
 from cfbench.zoo import Zoo
 
@@ -55,6 +57,9 @@ def read_metadata(root: Path | None) -> tuple[Path, pd.DataFrame]:
                 table = pd.read_csv(folder / name)
                 if not {"image_id", "lesion_id", "dx"} <= set(table.columns):
                     raise CorruptFile(f"{folder / name} has no columns image_id, lesion_id and dx; {HELP}")
+                if unknown := set(table["dx"]) - set(DIAGNOSES):
+                    found = ", ".join(sorted(map(str, unknown)))
+                    raise CorruptFile(f"{folder / name} has diagnoses {found}; expected {', '.join(DIAGNOSES)}; {HELP}")
                 return folder, table.assign(part=table["lesion_id"].map(_part))
     where = "here" if root is None else f"in {root}"
     raise MissingResource(f"HAM10000 is not {where}; {HELP}")
@@ -71,6 +76,60 @@ def read_lesions(folder: Path, names: list[str]) -> Tensor:
         return read_pictures([found.get(name, folder / f"{name}.jpg") for name in names], side=SIDE)
     except MissingResource as error:
         raise MissingResource(f"{error}; {HELP}") from error
+
+
+def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
+    """Distilled copy, oracles and extractor for skin lesions, here and in ISIC 2017."""
+    return {
+        "distilled": replace(
+            zoo.distilled(
+                "EfficientNetLite, 4 stages, from ImageNet",
+                EfficientNetLite,
+                epochs=4,
+                seed=2,
+                recipe={"start": load_imagenet, "rate": 1e-3},
+                depth=4,
+                scale=1,
+            ),
+            half=True,
+        ),
+        "oracle-1": zoo.trained(
+            "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, epochs=10, seed=11
+        ),
+        "oracle-2": zoo.trained(
+            "oracle",
+            "ConvMixer 96, depth 4, patch 8, kernel 5",
+            ConvMixer,
+            width=96,
+            depth=4,
+            patch=8,
+            kernel=5,
+            epochs=12,
+            seed=12,
+        ),
+        "oracle-3": zoo.trained(
+            "oracle",
+            "DenseNet 24, growth 16-24-32, stride 2",
+            DenseNet,
+            stem=24,
+            growths=(16, 24, 32),
+            layers=3,
+            stride=2,
+            epochs=10,
+            seed=13,
+        ),
+        "extractor": zoo.trained(
+            "extractor",
+            "MobileNet 16-24-32-64, 64 features, stride 2",
+            MobileNet,
+            widths=(16, 24, 32, 64),
+            expansion=2,
+            features=64,
+            stride=2,
+            epochs=10,
+            seed=21,
+        ),
+    }
 
 
 class HAM10000(FolderDataset):
@@ -90,42 +149,21 @@ class HAM10000(FolderDataset):
     balanced = False
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 500, "validation": 200, "reference": 800, "pool": 3000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
-        "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64-96, depth 2", PlainCNN, widths=(16, 32, 64, 96), depth=2, epochs=10, seed=1
+        "classifier": replace(
+            _ZOO.trained(
+                "classifier",
+                "EfficientNetLite, 5 stages, from ImageNet",
+                EfficientNetLite,
+                epochs=5,
+                seed=1,
+                recipe={"start": load_imagenet, "rate": 1e-3},
+                depth=5,
+                scale=1,
+            ),
+            half=True,
         ),
-        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=6, seed=11),
-        "oracle-2": _ZOO.trained(
-            "oracle",
-            "ConvMixer 64, depth 4, patch 4, kernel 5",
-            ConvMixer,
-            width=64,
-            depth=4,
-            patch=4,
-            kernel=5,
-            epochs=10,
-            seed=12,
-        ),
-        "oracle-3": _ZOO.trained(
-            "oracle",
-            "DenseNet 12, growth 12-16-20",
-            DenseNet,
-            stem=12,
-            growths=(12, 16, 20),
-            layers=3,
-            epochs=6,
-            seed=13,
-        ),
-        "extractor": _ZOO.trained(
-            "extractor",
-            "MobileNet 12-16-32-48, 64 features",
-            MobileNet,
-            widths=(12, 16, 32, 48),
-            expansion=2,
-            features=64,
-            epochs=6,
-            seed=21,
-        ),
-        **_ZOO.autoencoders(epochs=3, class_epochs=6, seed=30),
+        **judges(_ZOO),
+        **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, least=150),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
-from cfbench.datasets.ham10000 import read_lesions, read_metadata
+from cfbench.datasets.ham10000 import judges, read_lesions, read_metadata
 from cfbench.files import read_verified, write_atomic
 from cfbench.manifest import FileEntry, file_entry
-from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, ResNet
+from cfbench.networks import EfficientNetLite
 from cfbench.networks.efficientnet import load_imagenet
 from cfbench.pictures import read_jpegs, read_pictures, write_jpegs
 from cfbench.zoo import Zoo
@@ -37,6 +37,9 @@ SAME = {"mel": 0, "bkl": 1, "nv": 2}
 """Classes of HAM10000 that stand for those here; most of its ``bkl`` are seborrheic keratoses."""
 EXTRA = 2000
 """Pictures of a class taken from HAM10000 at most."""
+
+TWICE = (12175, 12271, 12887, 12970, 13163)
+"""Numbers of training pictures that are also, under another number, official validation or test pictures: left out."""
 
 _ZOO = Zoo(
     channels=3,
@@ -95,7 +98,7 @@ class ISIC2017(Dataset):
     citation = "Codella et al.: Skin lesion analysis toward melanoma detection, ISBI 2018 (arXiv 1710.05006)"
     homepage = "https://challenge.isic-archive.com/data/#2017"
     balanced = False
-    split_sizes: ClassVar[Mapping[str, int]] = {"test": 600, "validation": 150, "reference": 450, "pool": 1550}
+    split_sizes: ClassVar[Mapping[str, int]] = {"test": 600, "validation": 150, "reference": 450, "pool": 1545}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": replace(
             _ZOO.trained(
@@ -110,39 +113,8 @@ class ISIC2017(Dataset):
             ),
             half=True,
         ),
-        "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48-96", ResNet, widths=(12, 24, 48, 96), epochs=8, seed=11),
-        "oracle-2": _ZOO.trained(
-            "oracle",
-            "ConvMixer 64, depth 4, patch 4, kernel 5",
-            ConvMixer,
-            width=64,
-            depth=4,
-            patch=4,
-            kernel=5,
-            epochs=12,
-            seed=12,
-        ),
-        "oracle-3": _ZOO.trained(
-            "oracle",
-            "DenseNet 12, growth 12-16-20",
-            DenseNet,
-            stem=12,
-            growths=(12, 16, 20),
-            layers=3,
-            epochs=8,
-            seed=13,
-        ),
-        "extractor": _ZOO.trained(
-            "extractor",
-            "MobileNet 12-16-32-48, 64 features",
-            MobileNet,
-            widths=(12, 16, 32, 48),
-            expansion=2,
-            features=64,
-            epochs=8,
-            seed=21,
-        ),
-        **_ZOO.autoencoders(epochs=4, class_epochs=6, seed=30),
+        **judges(_ZOO),
+        **_ZOO.autoencoders(epochs=4, class_epochs=4, seed=30, least=150),
     }
 
     def raw(self, root: Path | None) -> RawData:
@@ -150,6 +122,7 @@ class ISIC2017(Dataset):
         labels, numbers = (torch.from_numpy(columns[name]) for name in ("labels", "numbers"))
         rows = {part: np.flatnonzero(columns["parts"] == code) for code, part in enumerate(PARTS)}
         shuffled = np.random.default_rng(SEED).permutation(rows["train"])
+        shuffled = shuffled[~np.isin(columns["numbers"][shuffled], TWICE)]
         rows |= {"reference": shuffled[:REFERENCES], "train": shuffled[REFERENCES:]}
         train, test, validation, reference = (
             Images(images[rows[part]], labels[rows[part]], numbers[rows[part]])

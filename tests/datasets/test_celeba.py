@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -38,6 +37,8 @@ def test_official_parts_and_the_middle_of_each_face(root: Path) -> None:
     assert raw.validation is not None
     assert raw.train.numbers.tolist() == [4, 17]
     assert raw.train.labels.tolist() == [1, 0]
+    assert raw.train.attributes is not None
+    assert raw.train.attributes.tolist() == [[1, 0], [0, 1]]
     assert raw.validation.labels.tolist() == [1]
     assert raw.test.labels.tolist() == [0]
     assert raw.train.images.shape == (2, 3, 64, 64)
@@ -52,7 +53,7 @@ def test_attributes_by_number(root: Path) -> None:
     assert table.loc[36].tolist() == [1, 1]
 
     class Bald(_CelebA):
-        attribute: ClassVar[str] = "Bald"
+        target_attributes = ("Bald",)
 
     with pytest.raises(UnknownName, match="no attribute 'Bald'; it has Smiling, Young"):
         Bald(root).raw(root)
@@ -68,6 +69,39 @@ def test_missing_and_damaged_files_say_what_to_do(root: Path) -> None:
     path.write_text(path.read_text().replace(" 1", " 7"))
     with pytest.raises(CorruptFile, match="values other than 1 and -1"):
         read_attributes(root)
+
+
+def test_damaged_pictures_and_lists_of_parts_are_named(root: Path) -> None:
+    picture = root / "celeba" / "img_align_celeba" / "000036.jpg"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptFile, match=r"000036.jpg is not a readable picture"):
+        CelebASmiling().raw(root)
+    picture.write_bytes(whole)
+    path = root / "celeba" / "list_eval_partition.txt"
+    parts = path.read_text()
+    path.write_text(parts.replace(" 2", " 1"))
+    with pytest.raises(MissingResource, match=r"no picture of CelebA is of the test part; ask for CelebA"):
+        CelebASmiling().raw(root)
+    path.write_text(parts.replace(" 2", " 5"))
+    with pytest.raises(CorruptFile, match="has parts other than 0, 1 and 2"):
+        CelebASmiling().raw(root)
+    path.write_text("nothing")
+    with pytest.raises(CorruptFile, match="is not a list of parts"):
+        CelebASmiling().raw(root)
+    path.unlink()
+    with pytest.raises(MissingResource, match=r"list_eval_partition.txt is missing; ask for CelebA"):
+        CelebASmiling().raw(root)
+
+
+def test_both_tasks_share_their_attribute_networks() -> None:
+    for name, spec in CelebASmiling.networks.items():
+        if spec.role in ("attribute-oracle", "extractor"):
+            assert spec.build().state_dict().keys() == CelebAYoung.networks[name].build().state_dict().keys()
+            assert (spec.recipe, spec.seed) == (CelebAYoung.networks[name].recipe, CelebAYoung.networks[name].seed)
+    for task in (CelebASmiling, CelebAYoung):
+        assert set(task.target_attributes) < set(task.attributes)
+        assert len(task.attributes) == 40
 
 
 def test_no_picture_of_a_face_is_packaged() -> None:

@@ -54,9 +54,20 @@ def test_missing_and_foreign_files_say_what_to_do(root: Path) -> None:
         path.unlink()
     with pytest.raises(MissingResource, match=r"30 of 60 pictures are missing, such as .*; get HAM10000_metadata"):
         HAM10000().raw(root)
-    (root / "HAM10000_metadata").write_text("a,b\n1,2\n")
+    table = root / "HAM10000_metadata"
+    table.write_text(table.read_text().replace(",vasc", ",wart"))
+    with pytest.raises(CorruptFile, match="has diagnoses wart; expected akiec, bcc"):
+        read_metadata(root)
+    table.write_text("a,b\n1,2\n")
     with pytest.raises(CorruptFile, match="has no columns image_id, lesion_id and dx"):
         read_metadata(root)
+
+
+def test_a_damaged_picture_is_named(root: Path) -> None:
+    path = root / "HAM10000_images_part_2" / "ISIC_0024307.jpg"
+    path.write_bytes(b"not a picture")
+    with pytest.raises(CorruptFile, match=r"ISIC_0024307.jpg is not a readable picture"):
+        HAM10000().raw(root)
 
 
 def test_no_picture_is_packaged() -> None:
