@@ -86,10 +86,10 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
     """Those of the task ``attribute``; attribute networks and ``autoencoder-all`` are the same for every task."""
     sizes: dict[str, Any] = {"widths": (16, 32, 64, 128), "depth": 2, "stride": 2}
     description = "PlainCNN 16-32-64-128, depth 2, stride 2"
-    oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 10}
+    oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 6}
     return {
-        "classifier": replace(_ZOO.trained("classifier", description, PlainCNN, epochs=14, seed=1, **sizes), half=True),
-        "distilled": replace(_ZOO.distilled(description, PlainCNN, epochs=5, seed=2, **sizes), half=True),
+        "classifier": replace(_ZOO.trained("classifier", description, PlainCNN, epochs=10, seed=1, **sizes), half=True),
+        "distilled": replace(_ZOO.distilled(description, PlainCNN, epochs=4, seed=2, **sizes), half=True),
         **_ZOO.attribute_oracle(
             1, "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, seed=11, **oracle
         ),
@@ -124,10 +124,10 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
             expansion=2,
             features=64,
             stride=2,
-            epochs=7,
+            epochs=5,
             seed=21,
         ),
-        **_ZOO.autoencoders(epochs=2, class_epochs=3, seed=30),
+        **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8),
     }
 
 

@@ -15,7 +15,7 @@ from cfbench.dataset import Images, NetworkSpec, RawData
 from cfbench.errors import CorruptFile, MissingResource
 from cfbench.files import sha256_bytes
 from cfbench.folders import FolderDataset
-from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, ResNet
+from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, PlainCNN, ResNet
 from cfbench.networks.efficientnet import load_imagenet
 from cfbench.pictures import read_pictures
 from cfbench.zoo import Zoo
@@ -81,20 +81,17 @@ def read_lesions(folder: Path, names: list[str]) -> Tensor:
 def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
     """Distilled copy, oracles and extractor for skin lesions, here and in ISIC 2017."""
     return {
-        "distilled": replace(
-            zoo.distilled(
-                "EfficientNetLite, 4 stages, from ImageNet",
-                EfficientNetLite,
-                epochs=4,
-                seed=2,
-                recipe={"start": load_imagenet, "rate": 1e-3},
-                depth=4,
-                scale=1,
-            ),
-            half=True,
+        "distilled": zoo.distilled(
+            "PlainCNN 16-32-64-128, depth 2, stride 2",
+            PlainCNN,
+            widths=(16, 32, 64, 128),
+            depth=2,
+            stride=2,
+            epochs=6,
+            seed=2,
         ),
         "oracle-1": zoo.trained(
-            "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, epochs=10, seed=11
+            "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, epochs=8, seed=11
         ),
         "oracle-2": zoo.trained(
             "oracle",
@@ -104,7 +101,7 @@ def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
             depth=4,
             patch=8,
             kernel=5,
-            epochs=12,
+            epochs=10,
             seed=12,
         ),
         "oracle-3": zoo.trained(
@@ -115,7 +112,7 @@ def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
             growths=(16, 24, 32),
             layers=3,
             stride=2,
-            epochs=10,
+            epochs=8,
             seed=13,
         ),
         "extractor": zoo.trained(
@@ -126,7 +123,7 @@ def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
             expansion=2,
             features=64,
             stride=2,
-            epochs=10,
+            epochs=8,
             seed=21,
         ),
     }
@@ -154,7 +151,7 @@ class HAM10000(FolderDataset):
                 "classifier",
                 "EfficientNetLite, 5 stages, from ImageNet",
                 EfficientNetLite,
-                epochs=5,
+                epochs=4,
                 seed=1,
                 recipe={"start": load_imagenet, "rate": 1e-3},
                 depth=5,
@@ -163,7 +160,7 @@ class HAM10000(FolderDataset):
             half=True,
         ),
         **judges(_ZOO),
-        **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, least=150),
+        **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8, least=80),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -114,7 +114,7 @@ class ISIC2017(Dataset):
             half=True,
         ),
         **judges(_ZOO),
-        **_ZOO.autoencoders(epochs=4, class_epochs=4, seed=30, least=150),
+        **_ZOO.autoencoders(epochs=4, class_epochs=4, seed=30, width=8, least=80),
     }
 
     def raw(self, root: Path | None) -> RawData:
