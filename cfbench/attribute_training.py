@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cfbench.dataset import Images, Networks, Progress
+from cfbench.dataset import Images, Networks
 from cfbench.errors import InvalidParameter
+from cfbench.session import Session
 from cfbench.training import AugmentedRecipe, answers, predict
 
 
@@ -27,14 +28,13 @@ class AttributeRecipe(AugmentedRecipe):
     attribute; chance gives 0.5), both averaged over the attributes that vary in the test images.
     """
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
-        self._fit(
-            network,
-            replace(data, labels=_attributes(data).float()),
-            lambda images, wanted: F.binary_cross_entropy_with_logits(network(images), wanted),
-            seed,
-            progress,
-        )
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
+        def loss(images: Tensor, wanted: Tensor) -> Tensor:
+            logits = network(images)
+            session.note(accuracy=float(((logits > 0) == wanted.bool()).double().mean()))
+            return F.binary_cross_entropy_with_logits(logits, wanted)
+
+        self._fit(network, replace(data, labels=_attributes(data).float()), loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         wanted = _attributes(data).bool()
@@ -60,14 +60,14 @@ class OneAttributeRecipe:
     source: str
     attribute: int
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         state = networks(self.source).state_dict()
         for key in ("head.weight", "head.bias"):
             chosen = state[key][self.attribute]
             state[key] = torch.stack([torch.zeros_like(chosen), chosen])
         network.load_state_dict(state)
         network.eval()
-        progress(1.0, f"taken from {self.source}")
+        session.progress(1.0, f"taken from {self.source}")
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         return {"accuracy": float((predict(network, data.images) == data.labels).double().mean())}

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from cfbench.dataset import Images
 from cfbench.images import dequantise, quantise
 from cfbench.networks import PlainCNN
-from cfbench.training import fit
+from cfbench.session import Session
+from cfbench.training_loop import fit
 
 STUDENTS = 3
 """Students of different seeds a training set."""
@@ -115,6 +116,6 @@ def _student(data: Images, *, classes: int, seed: int) -> nn.Module:
         rate=3e-3,
         decay=0.02,
         generator=stream,
-        progress=lambda share, text: None,
+        session=Session(),
     )
     return student

@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
 from cfbench.files import cache_dir, content_hash, read_verified, write_atomic
 from cfbench.manifest import FileEntry, Manifest, NetworkEntry, file_entry
+from cfbench.session import Session
 from cfbench.truth import Truth
-
-Progress = Callable[[float, str], None]
-"""Called with the finished share in [0, 1] and a text such as the current loss."""
 
 QUERY_SPLITS = ("test", "validation")
 SPLITS = (*QUERY_SPLITS, "reference", "pool")
@@ -80,8 +78,12 @@ class Recipe(Protocol):
     asking for one that is not built raises ``MissingResource``, so list networks after those that they need.
     """
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
-        """Train ``network`` in place on 8-bit images, the same from the same seed."""
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
+        """Train ``network`` in place on 8-bit images, the same from the same seed.
+
+        All training goes through ``cfbench.training_loop``, which takes ``session`` and so keeps checkpoints; a recipe
+        of several such calls gives each a ``session.part``. What it does between them must follow from the seed.
+        """
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         """Named quality figures on held-out images."""

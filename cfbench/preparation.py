@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -12,11 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import QUERY_SPLITS, Dataset, Progress, RawData
+from cfbench.dataset import QUERY_SPLITS, Dataset, RawData
 from cfbench.errors import InvalidParameter
-from cfbench.files import write_atomic
+from cfbench.files import sha256_file, write_atomic
+from cfbench.identity import training_identity
 from cfbench.images import dequantise
 from cfbench.manifest import Manifest, NetworkEntry, file_entry
+from cfbench.session import SECONDS, Checkpoints, Progress, Session
 
 SPLIT_SEED = 2022
 """Seed of every draw that makes a split; changing it makes another version of the data set."""
@@ -44,20 +45,45 @@ def _stored(value: Tensor, *, half: bool) -> Tensor:
     return (value.half() if half and value.is_floating_point() else value).contiguous()
 
 
-def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progress: Progress) -> NetworkEntry:
-    """Train one network by its recipe and write its weights and manifest entry into ``folder``."""
+CHECKPOINTS = "checkpoints"
+"""Folder of unfinished trainings, below the one that networks are built in."""
+
+
+def train_network(
+    dataset: Dataset,
+    name: str,
+    raw: RawData,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    resume: bool = False,
+    seconds: float = SECONDS,
+) -> NetworkEntry:
+    """Train one network by its recipe and write its weights and manifest entry into ``folder``.
+
+    Args:
+        progress: told the finished share and the current loss.
+        resume: whether to go on from the last checkpoint below ``folder``, if there is one; if not, it is removed.
+        seconds: longest time between two checkpoints.
+
+    Raises:
+        RunMismatch: the checkpoint is of another recipe, data or version of torch.
+    """
     from safetensors.torch import save_file
 
     spec = dataset.networks[name]
     networks = partial(frozen_network, dataset, folder=folder)
-    started = time.monotonic()
+    data = raw.training
+    checkpoints = Checkpoints(
+        folder / CHECKPOINTS, name, training_identity(dataset, name, data), resume=resume, seconds=seconds
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         network = spec.build()
-        spec.recipe.fit(network, raw.training, seed=spec.seed, networks=networks, progress=progress)
+        spec.recipe.fit(network, data, seed=spec.seed, networks=networks, session=Session(progress, checkpoints))
     if spec.half:
         network.half().float()
-    seconds = time.monotonic() - started
+    spent = checkpoints.spent
     quality = spec.recipe.quality(network, raw.test, networks=networks)
     file = f"networks/{name}.safetensors"
     state = {key: _stored(value, half=spec.half) for key, value in network.state_dict().items()}
@@ -70,14 +96,27 @@ def train_network(dataset: Dataset, name: str, raw: RawData, folder: Path, progr
         command=f"cfbench prepare {dataset.name} --train --only {name}",
         seed=spec.seed,
         threads=torch.get_num_threads(),
-        seconds=round(seconds, 1),
+        seconds=round(spent, 1),
         quality={key: round(value, 6) for key, value in quality.items()},
     )
     manifest = _open_manifest(dataset, folder)
     manifest.networks[name] = entry
     manifest.networks = {key: manifest.networks[key] for key in dataset.networks if key in manifest.networks}
     manifest.write(folder)
+    checkpoints.remove()
     return entry
+
+
+def unfinished(folder: Path, name: str) -> bool:
+    """Whether there is a checkpoint of the training of a network below ``folder``."""
+    return bool(Checkpoints.files(folder / CHECKPOINTS, name))
+
+
+def _finished(dataset: Dataset, name: str, folder: Path) -> NetworkEntry | None:
+    """The manifest entry of a network that was built in ``folder`` and is whole."""
+    entry = _open_manifest(dataset, folder).networks.get(name)
+    whole = entry and (folder / entry.file).is_file() and sha256_file(folder / entry.file) == entry.sha256
+    return entry if whole else None
 
 
 def train_networks(
@@ -86,10 +125,21 @@ def train_networks(
     raw: RawData,
     folder: Path,
     *,
-    report: Callable[[str], Progress],
+    report: Callable[[str], Progress | None],
+    resume: bool = False,
+    seconds: float = SECONDS,
 ) -> dict[str, NetworkEntry]:
-    """Train several networks in turn; ``report(name)`` gives the progress callback of each."""
-    return {name: train_network(dataset, name, raw, folder, report(name)) for name in names}
+    """Train several networks in turn; ``report(name)`` gives the progress callback of each.
+
+    With ``resume``, those that are finished in ``folder`` are left as they are.
+    """
+    built = {}
+    for name in names:
+        finished = _finished(dataset, name, folder) if resume else None
+        built[name] = finished or train_network(
+            dataset, name, raw, folder, report(name), resume=resume, seconds=seconds
+        )
+    return built
 
 
 def _ranked(classifier: nn.Module, images: Tensor) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Training recipes of the frozen networks: one loop, small objectives."""
+"""Training recipes of the frozen networks: small objectives for the one training loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,16 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cfbench.augmentation import recolour, warp
-from cfbench.dataset import Images, Networks, Progress
+from cfbench.dataset import Images, Networks
 from cfbench.images import dequantise
+from cfbench.session import Session
 from cfbench.stats import roc_auc
-
-
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Index batches of one shuffled epoch; a last incomplete batch is dropped."""
-    order = torch.randperm(count, generator=generator)
-    for start in range(0, count - size + 1, size):
-        yield order[start : start + size]
+from cfbench.training_loop import fit
 
 
 def shift_and_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
@@ -62,40 +57,6 @@ def dihedral(images: Tensor, generator: torch.Generator) -> Tensor:
     return images.contiguous()
 
 
-def fit(
-    network: nn.Module,
-    data: Images,
-    objective: Callable[[Tensor, Tensor], Tensor],
-    *,
-    epochs: int,
-    batch: int,
-    rate: float,
-    decay: float,
-    generator: torch.Generator,
-    progress: Progress,
-) -> None:
-    """Minimise ``objective(images, labels)`` with AdamW under a one-cycle rate; leaves the network in evaluation mode.
-
-    Weights are kept channels-last, which trains up to twice as fast on a CPU.
-    """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
-    total = epochs * (len(data) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=total)
-    network.to(memory_format=torch.channels_last).train()
-    step = 0
-    for epoch in range(epochs):
-        for index in batches(len(data), batch, generator):
-            loss = objective(dequantise(data.images[index]), data.labels[index])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            step += 1
-            if step % 20 == 0 or step == total:
-                progress(step / total, f"epoch {epoch + 1}/{epochs}, loss {loss.item():.4f}")
-    network.eval()
-
-
 @dataclass(frozen=True)
 class AugmentedRecipe:
     """What recipes of classifiers share.
@@ -105,6 +66,7 @@ class AugmentedRecipe:
         turn: whether images are turned and mirrored in all eight ways, for pictures without up and down.
         vary: whether they are also warped and recoloured at random (:mod:`cfbench.augmentation`).
         start: sets the first weights, such as those of another data set.
+        average: decay of the moving average of weights that is kept; None for the weights themselves.
     """
 
     epochs: int
@@ -116,9 +78,10 @@ class AugmentedRecipe:
     rate: float = 3e-3
     decay: float = 0.02
     start: Callable[[nn.Module], None] | None = None
+    average: float | None = None
 
     def _fit(
-        self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, progress: Progress
+        self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, session: Session
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         if self.start is not None:
@@ -141,7 +104,8 @@ class AugmentedRecipe:
             rate=self.rate,
             decay=self.decay,
             generator=generator,
-            progress=progress,
+            session=session,
+            average=self.average,
         )
 
 
@@ -157,18 +121,18 @@ class ClassifierRecipe(AugmentedRecipe):
     weighted: bool = False
     auc: Mapping[str, int] = field(default_factory=dict)
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         weight = None
         if self.weighted:
             weight = data.labels.bincount().float().rsqrt()
             weight = weight / weight.mean()
-        self._fit(
-            network,
-            data,
-            lambda images, labels: F.cross_entropy(network(images), labels, weight=weight),
-            seed,
-            progress,
-        )
+
+        def loss(images: Tensor, labels: Tensor) -> Tensor:
+            logits = network(images)
+            session.note(accuracy=_share(logits.argmax(1) == labels))
+            return F.cross_entropy(logits, labels, weight=weight)
+
+        self._fit(network, data, loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         logits = answers(network, data.images)
@@ -190,7 +154,7 @@ class DistilRecipe(AugmentedRecipe):
     teacher: str = "classifier"
     temperature: float = 2.0
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         teacher = networks(self.teacher)
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
@@ -199,7 +163,7 @@ class DistilRecipe(AugmentedRecipe):
             given = F.log_softmax(network(images) / self.temperature, dim=1)
             return self.temperature**2 * F.kl_div(given, wanted, reduction="batchmean", log_target=True)
 
-        self._fit(network, data, loss, seed, progress)
+        self._fit(network, data, loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         copied = predict(network, data.images)
@@ -229,7 +193,7 @@ class AutoencoderRecipe:
         chosen = data.labels == self.only_class
         return Images(data.images[chosen], data.labels[chosen])
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             return F.mse_loss(network(images), images)
 
@@ -243,7 +207,7 @@ class AutoencoderRecipe:
             rate=self.rate,
             decay=0.0,
             generator=torch.Generator().manual_seed(seed),
-            progress=progress,
+            session=session,
         )
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:

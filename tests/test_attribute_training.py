@@ -13,12 +13,10 @@ from cfbench.dataset import Images
 from cfbench.errors import InvalidParameter
 from cfbench.images import dequantise
 from cfbench.networks import PlainCNN
+from cfbench.session import Session
 from cfbench.testing import Toy
 
 SIZES = {"channels": 1, "widths": (4, 4), "depth": 1, "mean": (0.3,), "std": (0.3,)}
-
-
-def silent(share: float, text: str) -> None: ...
 
 
 def squares(count: int, seed: int) -> Images:
@@ -59,12 +57,12 @@ def test_every_attribute_is_learnt_and_one_of_them_makes_an_oracle() -> None:
     torch.manual_seed(0)
     network = PlainCNN(classes=3, **SIZES)
     recipe = AttributeRecipe(epochs=6, batch=20, rate=1e-2)
-    recipe.fit(network, train, seed=0, networks=Toy().network, progress=silent)
+    recipe.fit(network, train, seed=0, networks=Toy().network, session=Session())
     assert recipe.quality(network, test, networks=Toy().network)["accuracy"] > 0.95
 
     oracle = PlainCNN(classes=2, **SIZES)
     taken = OneAttributeRecipe("attribute-oracle-1", 1)
-    taken.fit(oracle, train, seed=0, networks=lambda name: network, progress=silent)
+    taken.fit(oracle, train, seed=0, networks=lambda name: network, session=Session())
     with torch.inference_mode():
         expected, found = (each(dequantise(test.images)) for each in (network, oracle))
     torch.testing.assert_close(found[:, 1] - found[:, 0], expected[:, 1], atol=1e-5, rtol=1e-5)
@@ -75,4 +73,4 @@ def test_images_without_attributes_are_refused() -> None:
     data = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     build = partial(PlainCNN, classes=3, **SIZES)
     with pytest.raises(InvalidParameter, match="no attributes"):
-        AttributeRecipe(epochs=1).fit(build(), data, seed=0, networks=Toy().network, progress=silent)
+        AttributeRecipe(epochs=1).fit(build(), data, seed=0, networks=Toy().network, session=Session())

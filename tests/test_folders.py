@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CFBENCH_CACHE", str(tmp_path / "first"))
     dataset = Own(tmp_path / "own")
     raw = dataset.raw(None)
-    train_network(dataset, "classifier", raw, dataset.folder, lambda share, text: None)
+    train_network(dataset, "classifier", raw, dataset.folder)
     freeze_splits(dataset, raw, Own(dataset.folder).network("classifier"), dataset.folder)
     monkeypatch.setenv("CFBENCH_CACHE", str(tmp_path / "second"))
     return dataset.folder

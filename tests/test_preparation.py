@@ -70,7 +70,7 @@ def test_half_precision_halves_the_file_and_is_what_was_measured(tmp_path: Path)
         networks = {"classifier": replace(Toy.networks["classifier"], half=True)}
 
     raw = Toy().raw(None)
-    entry = train_network(Half(tmp_path), "classifier", raw, tmp_path, lambda share, text: None)
+    entry = train_network(Half(tmp_path), "classifier", raw, tmp_path)
     stored = load_file(tmp_path / entry.file)
     assert {value.dtype for value in stored.values()} == {torch.float16, torch.int64}
     accuracy = float((predict(Half(tmp_path).network("classifier"), raw.test.images) == raw.test.labels).float().mean())

@@ -14,11 +14,9 @@ from cfbench.dataset import Images
 from cfbench.errors import MissingResource
 from cfbench.images import dequantise
 from cfbench.preparation import train_network
+from cfbench.session import Session
 from cfbench.testing import Toy
 from cfbench.training import ClassifierRecipe, DistilRecipe, dihedral, predict
-
-
-def silent(share: float, text: str) -> None: ...
 
 
 def test_the_copy_agrees_with_the_classifier_more_than_chance_allows(toy: Toy) -> None:
@@ -45,7 +43,7 @@ def test_distilling_finds_the_teachers_probabilities_not_the_labels() -> None:
     teacher, copy = Answers([2.0, 0.0, -1.0]).requires_grad_(False), Answers([0.0, 0.0, 0.0])
     data = Images(torch.zeros(400, 1, 2, 2, dtype=torch.uint8), torch.full((400,), 2))
     recipe = DistilRecipe(epochs=10, batch=20, rate=0.1, decay=0.0)
-    recipe.fit(copy, data, seed=0, networks=lambda name: teacher, progress=silent)
+    recipe.fit(copy, data, seed=0, networks=lambda name: teacher, session=Session())
     given, wanted = (F.softmax(network(dequantise(data.images[:1])), dim=1) for network in (copy, teacher))
     torch.testing.assert_close(given, wanted, atol=1e-3, rtol=0)
 
@@ -55,7 +53,7 @@ def test_a_teacher_that_is_not_built_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "manifest.json").write_text('{"version": "v1"}')
     with pytest.raises(MissingResource, match="run: cfbench prepare toy --train --only classifier"):
-        train_network(empty, "distilled", empty.raw(None), tmp_path / "out", silent)
+        train_network(empty, "distilled", empty.raw(None), tmp_path / "out")
 
 
 def test_the_teacher_is_the_one_built_in_the_same_folder(toy: Toy, tmp_path: Path) -> None:
@@ -73,8 +71,8 @@ def test_the_teacher_is_the_one_built_in_the_same_folder(toy: Toy, tmp_path: Pat
         }
 
     raw = toy.raw(None)
-    train_network(Other(toy.folder), "classifier", raw, tmp_path, silent)
-    train_network(Other(toy.folder), "distilled", raw, tmp_path, silent)
+    train_network(Other(toy.folder), "classifier", raw, tmp_path)
+    train_network(Other(toy.folder), "distilled", raw, tmp_path)
     packaged, own = (next(dataset.network("classifier").parameters()).sum().item() for dataset in (toy, Toy(tmp_path)))
     assert asked == [own]
     assert asked != [packaged]
@@ -101,7 +99,7 @@ def test_weighting_lifts_the_rare_class() -> None:
     def share(weighted: bool) -> float:
         network = Answers([0.0, 0.0])
         recipe = ClassifierRecipe(epochs=20, batch=100, rate=0.1, decay=0.0, weighted=weighted)
-        recipe.fit(network, data, seed=0, networks=Toy().network, progress=silent)
+        recipe.fit(network, data, seed=0, networks=Toy().network, session=Session())
         return float(network.logits.detach().softmax(0)[1])
 
     assert share(False) == pytest.approx(0.1, abs=0.01)

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cfbench.dataset import Dataset, Progress
+    from cfbench.dataset import Dataset, RawData
     from cfbench.manifest import Manifest
+    from cfbench.session import Progress
 
 
 def prepare(
     task: Annotated[str | None, typer.Argument(help="Task; by default the packaged one.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train the networks from the raw files.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="With --train: only this network; repeatable.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="With --train: go on where a training was killed.")] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0.0, help="With --train: longest time between two checkpoints.")
+    ] = 60.0,
     splits: Annotated[bool, typer.Option("--splits", help="Draw the splits again from the raw files.")] = False,
     data: Annotated[
         Path | None, typer.Option(envvar="CFBENCH_DATA", help="Folder of the raw files; else the usual places.")
@@ -41,14 +46,22 @@ def prepare(
 
         for weights in OFFICIAL:
             console.print(f"{weights.file}: {weights.download()}")
-    if only and not train:
-        raise InvalidParameter("--only goes with --train; say: cfbench prepare TASK --train --only NAME")
+    if (only or resume) and not train:
+        option = "--only NAME" if only else "--resume"
+        raise InvalidParameter(f"{option} goes with --train; say: cfbench prepare TASK --train {option}")
     dataset = dataset_of(task)
     unknown = set(only or []) - set(dataset.networks)
     if unknown:
         raise UnknownName(f"unknown network {min(unknown)!r} of {dataset.key}; it has {', '.join(dataset.networks)}")
     if train or splits:
-        _rebuild(console, dataset, only or list(dataset.networks), train=train, splits=splits, data=data, out=out)
+        folder, raw = out or dataset.built_folder, dataset.raw(data)
+        packaged = dataset.manifest if (dataset.folder / "manifest.json").is_file() else None
+        if train:
+            names = only or list(dataset.networks)
+            _train(console, dataset, names, raw, folder, packaged, resume=resume, seconds=checkpoint_seconds)
+        if splits:
+            _draw(console, dataset, raw, folder, packaged)
+        console.print(f"written to {shown(folder)}", soft_wrap=True)
     else:
         for line in dataset.install(data):
             console.print(line, soft_wrap=True)
@@ -73,34 +86,38 @@ def _verify(console: Console, dataset: Dataset) -> None:
     console.print(f"all files verified, {total / 1e6:.1f} MB" + (f"; not built: {', '.join(absent)}" if absent else ""))
 
 
-def _rebuild(
+def _train(
     console: Console,
     dataset: Dataset,
     names: list[str],
+    raw: RawData,
+    folder: Path,
+    packaged: Manifest | None,
     *,
-    train: bool,
-    splits: bool,
-    data: Path | None,
-    out: Path | None,
+    resume: bool,
+    seconds: float,
 ) -> None:
-    from cfbench.preparation import freeze_splits, frozen_network, train_networks
+    from cfbench.preparation import train_networks, unfinished
 
-    folder = out or dataset.built_folder
-    raw = dataset.raw(data)
-    packaged = dataset.manifest if (dataset.folder / "manifest.json").is_file() else None
-    if train:
-        with _progress() as report:
-            built = train_networks(dataset, names, raw, folder, report=report)
-        for name, entry in built.items():
-            quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items())
-            console.print(f"{name}: {quality}, {entry.seconds:.0f} s; {_compare(packaged, name, entry.sha256)}")
-    if splits:
-        [classifier] = dataset.names("classifier")
-        manifest = freeze_splits(dataset, raw, frozen_network(dataset, classifier, folder), folder)
-        for name, file in manifest.splits.items():
-            same = packaged is not None and packaged.splits.get(name) == file
-            console.print(f"{name}: {'identical to' if same else 'differs from'} the packaged file")
-    console.print(f"written to {shown(folder)}", soft_wrap=True)
+    for name in names:
+        if unfinished(folder, name):
+            how = "going on from it" if resume else "starting anew; --resume would go on from it"
+            console.print(f"{name}: there is a checkpoint in {shown(folder)}: {how}", soft_wrap=True)
+    with _progress() as report:
+        built = train_networks(dataset, names, raw, folder, report=report, resume=resume, seconds=seconds)
+    for name, entry in built.items():
+        quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items())
+        console.print(f"{name}: {quality}, {entry.seconds:.0f} s; {_compare(packaged, name, entry.sha256)}")
+
+
+def _draw(console: Console, dataset: Dataset, raw: RawData, folder: Path, packaged: Manifest | None) -> None:
+    from cfbench.preparation import freeze_splits, frozen_network
+
+    [classifier] = dataset.names("classifier")
+    manifest = freeze_splits(dataset, raw, frozen_network(dataset, classifier, folder), folder)
+    for name, file in manifest.splits.items():
+        same = packaged is not None and packaged.splits.get(name) == file
+        console.print(f"{name}: {'identical to' if same else 'differs from'} the packaged file")
 
 
 def _compare(packaged: Manifest | None, name: str, sha256: str) -> str:

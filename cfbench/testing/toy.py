@@ -79,6 +79,6 @@ def build_toy(folder: Path) -> Toy:
     """Train the toy task's networks and draw its splits into ``folder``."""
     empty = Toy(folder)
     raw = empty.raw(None)
-    train_networks(empty, empty.networks, raw, folder, report=lambda name: lambda share, text: None)
+    train_networks(empty, empty.networks, raw, folder, report=lambda name: None)
     freeze_splits(empty, raw, Toy(folder).network("classifier"), folder)
     return Toy(folder)

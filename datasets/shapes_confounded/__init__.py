@@ -14,11 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, Progress, RawData
+from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, RawData
 from cfbench.datasets.shapes import ZOO, draw, judges
 from cfbench.datasets.shapes.renderer import SHAPES, Renderer
 from cfbench.images import dequantise
 from cfbench.networks import PlainCNN
+from cfbench.session import Session
 from cfbench.training import ClassifierRecipe, predict
 
 RENDERER = Renderer(marked=True)
@@ -47,13 +48,13 @@ class ConfoundedRecipe:
     strength: float
     recipe: ClassifierRecipe
 
-    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, progress: Progress) -> None:
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
         generator = torch.Generator().manual_seed(seed)
         images, labels = data.images[:SEEN], data.labels[:SEEN]
         tied = torch.rand(len(labels), generator=generator) < self.strength
         coin = torch.rand(len(labels), generator=generator) < 0.5
         confounded = Images(with_mark(images, (labels == MARKED_CLASS).where(tied, coin)), labels)
-        self.recipe.fit(network, confounded, seed=seed, networks=networks, progress=progress)
+        self.recipe.fit(network, confounded, seed=seed, networks=networks, session=session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
         probability, rate = [], []
