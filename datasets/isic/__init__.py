@@ -30,7 +30,7 @@ SIDE = 64
 CLASSES = ("melanoma", "seborrheic keratosis", "nevus")
 PACK = Path(__file__).parent / "images.npz"
 PACK_SHA256 = "8013ef7317f69607d09a46f27d8bb9c878485d9780fb6e0030781da371ae52cc"
-PARTS = ("train", "val", "test")
+PARTS = ("train", "validation", "test")
 REFERENCES = 450
 SEED = 2017
 SAME = {"mel": 0, "bkl": 1, "nv": 2}
@@ -65,7 +65,7 @@ def pack(root: Path, path: Path) -> None:
         images,
         numbers=numbers.to_numpy(np.int64),
         labels=labels.astype(np.int64),
-        parts=table["split"].map(PARTS.index).to_numpy(np.int64),
+        parts=table["split"].replace("val", "validation").map(PARTS.index).to_numpy(np.int64),
     )
 
 
@@ -73,6 +73,17 @@ def pack(root: Path, path: Path) -> None:
 def published() -> tuple[Tensor, dict[str, np.ndarray]]:
     """All pictures ``[2750, 3, 64, 64]``, their ``numbers``, ``labels`` and ``parts``."""
     return read_jpegs(read_verified(PACK, sha256=PACK_SHA256, remedy="reinstall cfbench-vision"))
+
+
+def own_parts() -> dict[str, Images]:
+    """The packaged pictures: train, reference (held out of training), validation and test."""
+    images, columns = published()
+    labels, numbers = (torch.from_numpy(columns[name]) for name in ("labels", "numbers"))
+    rows = {part: np.flatnonzero(columns["parts"] == code) for code, part in enumerate(PARTS)}
+    shuffled = np.random.default_rng(SEED).permutation(rows["train"])
+    shuffled = shuffled[~np.isin(columns["numbers"][shuffled], TWICE)]
+    rows |= {"reference": shuffled[:REFERENCES], "train": shuffled[REFERENCES:]}
+    return {part: Images(images[chosen], labels[chosen], numbers[chosen]) for part, chosen in rows.items()}
 
 
 def _extra(train: Images, root: Path | None) -> Images:
@@ -128,17 +139,8 @@ class ISIC2017(Dataset):
     }
 
     def raw(self, root: Path | None) -> RawData:
-        images, columns = published()
-        labels, numbers = (torch.from_numpy(columns[name]) for name in ("labels", "numbers"))
-        rows = {part: np.flatnonzero(columns["parts"] == code) for code, part in enumerate(PARTS)}
-        shuffled = np.random.default_rng(SEED).permutation(rows["train"])
-        shuffled = shuffled[~np.isin(columns["numbers"][shuffled], TWICE)]
-        rows |= {"reference": shuffled[:REFERENCES], "train": shuffled[REFERENCES:]}
-        train, test, validation, reference = (
-            Images(images[rows[part]], labels[rows[part]], numbers[rows[part]])
-            for part in ("train", "test", "val", "reference")
-        )
-        return RawData(train, test, validation, reference, extra=_extra(train, root))
+        parts = own_parts()
+        return RawData(**parts, extra=_extra(parts["train"], root))
 
     def split_images(self, split: str) -> Tensor:
         images, columns = published()

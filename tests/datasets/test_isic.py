@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from cfbench.datasets.isic import PACK, published
+from cfbench.dataset import Images
+from cfbench.datasets.isic import PACK, TWICE, own_parts, published
 from cfbench.files import sha256_bytes
 from cfbench.registry import load_dataset
 from cfbench.training import answers
@@ -26,6 +28,23 @@ def test_parts_and_classes_are_the_official_ones() -> None:
     _, columns = published()
     counts = [np.bincount(columns["labels"][columns["parts"] == part]).tolist() for part in range(3)]
     assert counts == [[374, 254, 1372], [30, 42, 78], [117, 90, 393]]
+
+
+def test_no_picture_learnt_from_or_compared_with_is_a_query_under_another_number() -> None:
+    """Pictures of 8 x 8, without brightness and contrast: the published duplicates correlate by more than .999."""
+    parts = own_parts()
+
+    def small(names: tuple[str, ...]) -> torch.Tensor:
+        images = torch.cat([parts[name].images for name in names]).float()
+        flat = F.avg_pool2d(images, 8).flatten(1)
+        return F.normalize(flat - flat.mean(1, keepdim=True), dim=1)
+
+    seen, asked = small(("train", "reference")), small(("validation", "test"))
+    assert (seen @ asked.T).max() < 0.999
+    images, columns = published()
+    left_out = torch.from_numpy(np.isin(columns["numbers"], TWICE))
+    parts["left out"] = Images(images[left_out], torch.zeros(len(TWICE), dtype=torch.int64))
+    assert (small(("left out",)) @ asked.T).max(1).values.min() > 0.999
 
 
 def test_the_classifier_tells_melanoma_as_its_entry_says() -> None:
