@@ -118,7 +118,7 @@ class ISIC2017(Dataset):
                 "classifier",
                 "EfficientNetLite, 7 stages, from ImageNet, mean of 4 views",
                 EfficientNetLite,
-                epochs=5,
+                epochs=4,
                 seed=1,
                 recipe={
                     "start": load_imagenet,
