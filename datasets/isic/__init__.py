@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.datasets.ham10000 import judges, read_lesions, read_metadata
@@ -95,6 +95,14 @@ def _extra(train: Images, root: Path | None) -> Images:
     return Images(torch.cat([train.images, images]), torch.cat([train.labels, labels]))
 
 
+def start_from_imagenet(network: nn.Module) -> None:
+    """Set the stages to the published weights and the head to zero, so that it does not disturb them at first."""
+    assert isinstance(network, EfficientNetLite)
+    load_imagenet(network)
+    nn.init.zeros_(network.head.weight)
+    nn.init.zeros_(network.head.bias)
+
+
 class ISIC2017(Dataset):
     """Melanoma, seborrheic keratosis or nevus? All 2,750 pictures are packaged.
 
@@ -118,10 +126,10 @@ class ISIC2017(Dataset):
                 "classifier",
                 "EfficientNetLite, 7 stages, from ImageNet, mean of 4 views",
                 EfficientNetLite,
-                epochs=4,
+                epochs=5,
                 seed=1,
                 recipe={
-                    "start": load_imagenet,
+                    "start": start_from_imagenet,
                     "vary": True,
                     "average": 0.99,
                     "batch": 64,
