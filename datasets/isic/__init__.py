@@ -108,6 +108,12 @@ class ISIC2017(Dataset):
 
     Queries are every official test and validation picture that the classifier gets right; references are 450 official
     training pictures that no network learnt from.
+
+    The area of melanoma under the ROC curve on test pictures of 64 x 64 was, of classifiers on stages of EfficientNet-
+    Lite0 from ImageNet: .66 to .72 with frozen features, .70 to .75 fine-tuned on HAM10000 too, mean of 4 views. Those
+    fine-tuned were compared on validation and reference pictures, where 5 epochs from a head of zeros came first: .77
+    (.74 on test pictures); 4 epochs from a random head gave .74 and .78 (.68). The standard error on the 117 melanomas
+    of the test part is about .03.
     """
 
     name = "isic"
