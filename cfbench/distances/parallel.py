@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +21,14 @@ def evaluated(figure: Callable[[T], float], arguments: Iterable[T]) -> NDArray[n
     down. NumPy and SciPy leave the interpreter's lock while they compute. So the bits do not depend on the number of
     threads.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return np.array(list(pool.map(figure, arguments)))
+
+
+@cache
+def _libraries() -> Any:
+    """The numerical libraries, NumPy's and SciPy's; finding them takes milliseconds."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -53,8 +53,8 @@ class _Coordinates(Prior):
         features = self.features
         for layer in self.hidden:
             features = self.activated(layer(features))
-        pixels: Tensor = self.head(features).sigmoid()
-        return pixels.transpose(1, 2).unflatten(2, self.shape[1:])[: self.batch]
+        pixels: Tensor = self.head(features).sigmoid()[: self.batch]
+        return pixels.transpose(1, 2).reshape(self.batch, *self.shape)
 
     def layers(self) -> Sequence[nn.Module]:
         return [*self.hidden, self.head]
