@@ -205,7 +205,7 @@ from cfbench.testing.toy import Toy
 class Long(Toy):
     name = "long"
     networks = Toy.networks | {"classifier": replace(
-        Toy.networks["classifier"], recipe=replace(Toy.networks["classifier"].recipe, epochs=40)
+        Toy.networks["classifier"], recipe=replace(Toy.networks["classifier"].recipe, epochs=20)
     )}
 """
 
@@ -231,7 +231,7 @@ def test_killed_by_the_system_and_resumed(
     process.wait()
     assert not (tmp_path / "killed" / "manifest.json").exists()
     step = load_file(checkpoint)["/training/sides/0/optimiser/state/0/step"]
-    assert 0 < step < 40 * 12
+    assert 0 < step < 20 * 12
 
     assert exit_code(*arguments, "--resume") == 0
     assert "classifier: there is a checkpoint in killed: going on from it" in capsys.readouterr().out
