@@ -182,7 +182,8 @@ def test_a_network_of_it_is_trained_anew_from_the_same_pictures(own: Path, tmp_p
 def test_killed_and_made_again_it_is_the_same(own: Path, tmp_path: Path) -> None:
     arguments = [*make(own), "--name", "killed", "--checkpoint-seconds", "0"]
     command = [sys.executable, "-m", "cfbench.cli", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread)
     folder = own / "cache" / "tasks" / "killed"
     deadline = time.monotonic() + 120
     while not list(folder.glob("checkpoints/oracle-*.safetensors")):

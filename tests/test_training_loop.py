@@ -219,7 +219,10 @@ def test_killed_by_the_system_and_resumed(
     common = ["prepare", f"{tmp_path / 'long.py'}:Long", "--train", "--only", "classifier"]
     arguments = [*common, "--checkpoint-seconds", "0.05", "--out", "killed"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cfbench.cli", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "cfbench.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     checkpoint = tmp_path / "killed" / "checkpoints" / "classifier.1.safetensors"
     deadline = time.monotonic() + 120
