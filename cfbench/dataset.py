@@ -32,11 +32,13 @@ class Images:
     """8-bit images ``[N, C, H, W]`` (uint8) and their class labels ``[N]`` (int64).
 
     ``numbers`` ``[N]`` (int64) are the images' own numbers in the published set; without them, their positions.
+    ``attributes`` ``[N, A]`` (int64) are 1 where an image has an attribute, 0 where not.
     """
 
     images: Tensor
     labels: Tensor
     numbers: Tensor | None = None
+    attributes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -43,7 +43,7 @@ def training_identity(dataset: Dataset, name: str, data: Images) -> dict[str, st
     """What a checkpoint must agree with, so that going on from it gives what an undisturbed training gives."""
     spec = dataset.networks[name]
     digest = hashlib.sha256()
-    for part in (data.images, data.labels):
+    for part in filter(torch.is_tensor, (data.images, data.labels, data.attributes)):
         digest.update(f"{list(part.shape)}".encode())
         digest.update(part.contiguous().numpy().data)
     return {

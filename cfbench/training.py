@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cfbench.augmentation import recolour, warp
 from cfbench.dataset import Images, Networks
 from cfbench.images import dequantise
 from cfbench.session import Session
@@ -64,25 +65,37 @@ class AugmentedRecipe:
     Attributes:
         shift: pixels that an image is moved by at most. flip: whether half of them are mirrored.
         turn: whether images are turned and mirrored in all eight ways, for pictures without up and down.
+        vary: whether they are also warped and recoloured at random (:mod:`cfbench.augmentation`).
+        start: sets the first weights, such as those of another data set.
+        average: decay of the moving average of weights that is kept; None for the weights themselves.
     """
 
     epochs: int
     shift: int = 0
     flip: bool = False
     turn: bool = False
+    vary: bool = False
     batch: int = 128
     rate: float = 3e-3
     decay: float = 0.02
+    start: Callable[[nn.Module], None] | None = None
+    average: float | None = None
 
     def run(
         self, network: nn.Module, data: Images, loss: Callable[[Tensor, Tensor], Tensor], seed: int, session: Session
     ) -> None:
         """Minimise ``loss(images, labels)`` on augmented images of ``data``."""
         generator = torch.Generator().manual_seed(seed)
+        if self.start is not None:
+            self.start(network)
 
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             augmented = shift_and_flip(images, shift=self.shift, flip=self.flip, generator=generator)
-            return loss(dihedral(augmented, generator) if self.turn else augmented, labels)
+            if self.turn:
+                augmented = dihedral(augmented, generator)
+            if self.vary:
+                augmented = recolour(warp(augmented, generator), generator)
+            return loss(augmented, labels)
 
         fit(
             network,
@@ -94,6 +107,7 @@ class AugmentedRecipe:
             decay=self.decay,
             generator=generator,
             session=session,
+            average=self.average,
         )
 
 
@@ -103,17 +117,13 @@ class ClassifierRecipe(AugmentedRecipe):
 
     Attributes:
         weighted: whether each class weighs as the inverse square root of its number of images.
-        start: sets the first weights, such as those of another data set.
         auc: classes, by name, whose area under the ROC curve is part of the quality.
     """
 
     weighted: bool = False
-    start: Callable[[nn.Module], None] | None = None
     auc: Mapping[str, int] = field(default_factory=dict)
 
     def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
-        if self.start is not None:
-            self.start(network)
         weight = None
         if self.weighted:
             weight = data.labels.bincount().float().rsqrt()
@@ -167,10 +177,15 @@ class DistilRecipe(AugmentedRecipe):
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """Squared reconstruction error, on the images of one class or of all; quality is the mean squared error."""
+    """Squared reconstruction error, on the images of one class or of all; quality is the mean squared error.
+
+    Attributes:
+        least: batches at least; a class of few images is seen in more epochs.
+    """
 
     epochs: int
     only_class: int | None = None
+    least: int = 0
     batch: int = 64
     rate: float = 3e-3
 
@@ -184,11 +199,12 @@ class AutoencoderRecipe:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             return F.mse_loss(network(images), images)
 
+        chosen = self._select(data)
         fit(
             network,
-            self._select(data),
+            chosen,
             objective,
-            epochs=self.epochs,
+            epochs=max(self.epochs, -(-self.least // max(len(chosen) // self.batch, 1))),
             batch=self.batch,
             rate=self.rate,
             decay=0.0,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from cfbench.attribute_training import AttributeRecipe, OneAttributeRecipe
 from cfbench.dataset import NetworkSpec, Recipe
 from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
 from cfbench.heads import DUQRecipe, JointRecipe, LossEstimatorRecipe
@@ -46,7 +47,7 @@ class Zoo:
 
     def _build(self, architecture: Callable[..., Built], sizes: dict[str, Any]) -> Callable[[], Built]:
         shared = {"channels": self.channels, "classes": self.classes, "mean": self.mean, "std": self.std}
-        return partial(architecture, **shared, **sizes)
+        return partial(architecture, **{**shared, **sizes})
 
     def trained(
         self,
@@ -70,6 +71,49 @@ class Zoo:
         """A copy of the classifier, distilled from its answers."""
         recipe = DistilRecipe(epochs=epochs, **self.training)
         return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
+
+    def attributes(
+        self,
+        role: str,
+        description: str,
+        architecture: Callable[..., nn.Module],
+        *,
+        names: Sequence[str],
+        epochs: int,
+        seed: int,
+        **sizes: Any,
+    ) -> NetworkSpec:
+        """A network trained to judge the attributes ``names``, one logit each."""
+        recipe = AttributeRecipe(epochs=epochs, **self.training)
+        build = self._build(architecture, {**sizes, "classes": len(names)})
+        return NetworkSpec(role, f"{description}, {len(names)} attributes", build, recipe, seed, half=True)
+
+    def attribute_oracle(
+        self,
+        number: int,
+        description: str,
+        architecture: Callable[..., nn.Module],
+        *,
+        names: Sequence[str],
+        target: str,
+        epochs: int,
+        seed: int,
+        **sizes: Any,
+    ) -> dict[str, NetworkSpec]:
+        """``attribute-oracle-<number>``, and ``oracle-<number>`` which is its output for ``target``."""
+        source = f"attribute-oracle-{number}"
+        everything = self.attributes(
+            "attribute-oracle", description, architecture, names=names, epochs=epochs, seed=seed, **sizes
+        )
+        one = NetworkSpec(
+            "oracle",
+            f"{everything.description}, of which {target}",
+            self._build(architecture, {**sizes, "classes": 2}),
+            OneAttributeRecipe(source, names.index(target)),
+            seed,
+            half=True,
+        )
+        return {source: everything, f"oracle-{number}": one}
 
     def loss_estimator(self, widths: Sequence[int], *, epochs: int, seed: int, **recipe: Any) -> NetworkSpec:
         """A loss estimator of the frozen classifier, whose feature maps have ``widths`` channels."""
@@ -113,8 +157,13 @@ class Zoo:
         fitted = RobustRecipe(epochs=epochs, epsilon=epsilon, **{**self.training, **(recipe or {})})
         return NetworkSpec("robust", description, self._build(architecture, sizes), fitted, seed, half=True)
 
-    def autoencoders(self, *, epochs: int, class_epochs: int, seed: int, width: int = 16) -> dict[str, NetworkSpec]:
-        """``autoencoder-all``, then ``autoencoder-<label>`` of each class with the seeds that follow."""
+    def autoencoders(
+        self, *, epochs: int, class_epochs: int, seed: int, width: int = 16, least: int = 0
+    ) -> dict[str, NetworkSpec]:
+        """``autoencoder-all``, then ``autoencoder-<label>`` of each class with the seeds that follow.
+
+        ``least`` is how many batches each class is trained for at least.
+        """
         build = partial(Autoencoder, channels=self.channels, width=width)
         description = f"Autoencoder, width {width}"
         everything = NetworkSpec("autoencoder", description, build, AutoencoderRecipe(epochs=epochs), seed)
@@ -125,7 +174,7 @@ class Zoo:
                     "autoencoder",
                     description,
                     build,
-                    AutoencoderRecipe(epochs=class_epochs, only_class=label),
+                    AutoencoderRecipe(epochs=class_epochs, only_class=label, least=least),
                     seed + 1 + label,
                 )
                 for label in range(self.classes)

@@ -22,6 +22,9 @@ class PlainCNN(FeatureNetwork):
     """3x3 convolutions with batch norm and ReLU, 2x2 max pooling between stages (VGG, arXiv 1409.1556).
 
     The first stage has one convolution, the others ``depth``.
+
+    Args:
+        stride: of the first convolution; here and below, 2 makes a network for 64 pixels as fast as one for 32.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class PlainCNN(FeatureNetwork):
         depth: int,
         mean: Sequence[float],
         std: Sequence[float],
+        stride: int = 1,
     ) -> None:
         stages: list[nn.Module] = []
         for index, width in enumerate(widths):
             layers: list[nn.Module] = [nn.MaxPool2d(2)] if index else []
             for _ in range(depth if index else 1):
-                layers += [_conv(channels, width), nn.BatchNorm2d(width), nn.ReLU()]
+                strided = _conv(channels, width, stride=1 if index else stride)
+                layers += [strided, nn.BatchNorm2d(width), nn.ReLU()]
                 channels = width
             stages.append(nn.Sequential(*layers))
         super().__init__(stages, width=channels, classes=classes, mean=mean, std=std)
@@ -66,9 +71,16 @@ class ResNet(FeatureNetwork):
     """Pre-activation residual blocks, one a stage, strided between stages (arXiv 1603.05027)."""
 
     def __init__(
-        self, *, channels: int, classes: int, widths: Sequence[int], mean: Sequence[float], std: Sequence[float]
+        self,
+        *,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        stride: int = 1,
     ) -> None:
-        stages: list[nn.Module] = [_conv(channels, widths[0])]
+        stages: list[nn.Module] = [_conv(channels, widths[0], stride=stride)]
         for index, width in enumerate(widths):
             stages.append(_ResidualBlock(widths[max(index - 1, 0)], width, stride=2 if index else 1))
         stages.append(nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU()))
@@ -133,8 +145,9 @@ class DenseNet(FeatureNetwork):
         layers: int,
         mean: Sequence[float],
         std: Sequence[float],
+        stride: int = 1,
     ) -> None:
-        stages: list[nn.Module] = [_conv(channels, stem)]
+        stages: list[nn.Module] = [_conv(channels, stem, stride=stride)]
         width = stem
         for growth in growths:
             dense = _DenseStage(width, growth=growth, layers=layers)
@@ -178,9 +191,11 @@ class MobileNet(FeatureNetwork):
         features: int,
         mean: Sequence[float],
         std: Sequence[float],
+        stride: int = 1,
     ) -> None:
         first = widths[0]
-        stages: list[nn.Module] = [nn.Sequential(_conv(channels, first), nn.BatchNorm2d(first), nn.SiLU())]
+        stem = nn.Sequential(_conv(channels, first, stride=stride), nn.BatchNorm2d(first), nn.SiLU())
+        stages: list[nn.Module] = [stem]
         for inputs, outputs in zip([first, *widths], widths, strict=False):
             stages.append(
                 nn.Sequential(

@@ -80,7 +80,7 @@ class FashionMNIST(Dataset):
             widths=(16, 32, 64),
             depth=2,
         ),
-        **_ZOO.generators(side=28, epochs={"vae": 10, "gan": 5, "diffusion": 4}, seed=70),
+        **_ZOO.generators(side=28, epochs={"vae": 3, "gan": 1, "diffusion": 4}, seed=70),
     }
 
     def raw(self, root: Path | None) -> RawData:
