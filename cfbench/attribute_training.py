@@ -14,7 +14,12 @@ from cfbench.session import Session
 from cfbench.training import AugmentedRecipe, answers, predict
 
 
-def _attributes(data: Images) -> Tensor:
+def attributes_of(data: Images) -> Tensor:
+    """Attributes ``[N, A]`` of images.
+
+    Raises:
+        InvalidParameter: they have none.
+    """
     if data.attributes is None:
         raise InvalidParameter("these images have no attributes; give them in Images")
     return data.attributes
@@ -34,10 +39,10 @@ class AttributeRecipe(AugmentedRecipe):
             session.note(accuracy=float(((logits > 0) == wanted.bool()).double().mean()))
             return F.binary_cross_entropy_with_logits(logits, wanted)
 
-        self.run(network, replace(data, labels=_attributes(data).float()), loss, seed, session)
+        self.run(network, replace(data, labels=attributes_of(data).float()), loss, seed, session)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
-        wanted = _attributes(data).bool()
+        wanted = attributes_of(data).bool()
         given = answers(network, data.images) > 0
         varies = wanted.any(0) & ~wanted.all(0)
         wanted, given = wanted[:, varies], given[:, varies]

@@ -11,7 +11,9 @@ from torch import nn
 
 from cfbench.attribute_training import AttributeRecipe, OneAttributeRecipe
 from cfbench.dataset import NetworkSpec, Recipe
-from cfbench.generators import DiffusionRecipe, GANRecipe, VAERecipe
+from cfbench.diffusion_training import DiffusionRecipe
+from cfbench.gan_training import GANRecipe
+from cfbench.generators import VAERecipe
 from cfbench.heads import DUQRecipe, JointRecipe, LossEstimatorRecipe
 from cfbench.networks import (
     GAN,
@@ -181,19 +183,41 @@ class Zoo:
             },
         }
 
-    def generators(self, *, side: int, epochs: Mapping[str, int], seed: int) -> dict[str, NetworkSpec]:
-        """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow."""
-        images = {"channels": self.channels, "side": side}
-        vae = partial(VAE, **images, latent=32, widths=(32, 64), hidden=96)
-        gan = partial(GAN, **images, classes=self.classes, latent=32, widths=(32, 64), hidden=96)
-        diffusion = partial(Diffusion, **images, classes=self.classes, widths=(32, 64))
-        recipes: dict[str, tuple[str, Callable[[], nn.Module], Callable[..., Recipe]]] = {
-            "vae": ("VAE 32-64, z 32", vae, VAERecipe),
-            "gan": ("GAN 32-64, z 32, with encoder", gan, GANRecipe),
-            "diffusion": ("UNet2DModel 32-64 on blocks of 2 x 2 pixels", diffusion, DiffusionRecipe),
+    def generators(
+        self, *, side: int, epochs: Mapping[str, int], seed: int, attributes: int = 0, **recipe: Any
+    ) -> dict[str, NetworkSpec]:
+        """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow.
+
+        Images of more than 32 pixels a side have a diffusion model of latents. With ``attributes`` GAN and diffusion
+        model are conditioned on that many attributes rather than the class. ``recipe`` has fields of their recipes.
+        """
+        small = side <= 32
+        images: dict[str, Any] = {"channels": self.channels, "side": side}
+        sizes = images | (
+            {"latent": 32, "widths": (32, 64), "hidden": 96}
+            if small
+            else {"latent": 64, "widths": (16, 32, 64), "hidden": 128}
+        )
+        conditions = attributes or self.classes
+        fields = {"attributes": attributes > 0, **recipe}
+        said = f"{'-'.join(map(str, sizes['widths']))}, z {sizes['latent']}"
+        denoiser = Diffusion.of_pixels if small else Diffusion.of_latents
+        space = "blocks of 2 x 2 pixels" if small else "latents of a quarter of the side"
+        every: dict[str, tuple[str, Callable[[], nn.Module], Callable[..., Recipe]]] = {
+            "vae": (f"VAE {said}", partial(VAE, **sizes), VAERecipe),
+            "gan": (
+                f"GAN {said}, with encoder",
+                partial(GAN, **sizes, classes=conditions),
+                partial(GANRecipe, **fields),
+            ),
+            "diffusion": (
+                f"UNet2DModel 32-64 on {space}",
+                partial(denoiser, **images, classes=conditions, widths=(32, 64)),
+                partial(DiffusionRecipe, **fields),
+            ),
         }
         return {
             name: NetworkSpec(name, description, build, recipe(epochs=epochs[name]), seed + offset, half=True)
-            for offset, (name, (description, build, recipe)) in enumerate(recipes.items())
+            for offset, (name, (description, build, recipe)) in enumerate(every.items())
             if name in epochs
         }

@@ -1,4 +1,4 @@
-"""A class-conditional generative adversarial network with an encoder of real images."""
+"""A conditional generative adversarial network with an encoder of real images."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cfbench.networks.conditions import as_weights
 from cfbench.networks.pyramids import SLOPE, Ascent, Descent
 
 
 class Generator(nn.Module):
-    """Images of latents and classes, see :class:`GAN`."""
+    """Images of latents and classes (or attributes), see :class:`GAN`."""
 
     def __init__(self, *, channels: int, side: int, classes: int, latent: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -23,20 +24,20 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, classes: Tensor) -> Tensor:
         """Images ``[B, C, H, W]`` in (0, 1) of ``latents`` ``[B, latent]`` and ``classes`` ``[B]`` (int64).
 
-        ``classes`` may also be weights of the classes ``[B, classes]``, to move from one to another.
+        ``classes`` may also be weights of the classes ``[B, classes]``, to move from one to another, or attributes.
         """
-        weights = F.one_hot(classes, self.classes).to(latents.dtype) if classes.ndim == 1 else classes
-        out: Tensor = self.ascent(torch.cat([latents, weights], dim=1))
+        out: Tensor = self.ascent(torch.cat([latents, as_weights(classes, self.classes)], dim=1))
         return out
 
 
 class GAN(nn.Module):
-    """A ``generator`` of standard normal latents and a class, and an encoder that inverts it (1512.09300).
+    """A ``generator`` of standard normal latents and a class or attributes, and an encoder of images (1512.09300).
 
     The discriminator that it is trained against (:class:`Discriminator`) is not part of it.
 
     Args:
-        channels, side, classes: of the images. latent: length of z. widths: channels at half the side and a quarter.
+        channels, side, classes: of the images; ``classes`` may be a number of attributes. latent: length of z.
+        widths: channels at half the side, a quarter and so on.
         hidden: units between the encoder's last feature map and z.
     """
 
@@ -54,7 +55,7 @@ class GAN(nn.Module):
 
     def posterior(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of z, each ``[B, latent]``, given images ``[B, C, H, W]`` and ``classes`` ``[B]``."""
-        features = torch.cat([self.descent(images), F.one_hot(classes, self.classes).to(images.dtype)], dim=1)
+        features = torch.cat([self.descent(images), as_weights(classes, self.classes)], dim=1)
         mean, logvar = self.code(F.leaky_relu(self.hidden(features), SLOPE)).chunk(2, dim=1)
         return mean, logvar.clamp(-12, 6)
 
@@ -62,7 +63,7 @@ class GAN(nn.Module):
         """Latents ``[B, latent]`` from which the generator makes about these images of ``classes`` ``[B]``."""
         return self.posterior(images, classes)[0]
 
-    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
+    def reconstruct(self, images: Tensor, classes: Tensor) -> Tensor:
         """Reconstructions of ``images`` of ``classes``."""
         out: Tensor = self.generator(self.encode(images, classes), classes)
         return out
@@ -84,8 +85,9 @@ class Discriminator(nn.Module):
         super().__init__()
         self.descent = Descent(channels=channels, side=side, widths=widths)
         self.hidden = nn.Linear(self.descent.features + 1, hidden)
+        self.classes = classes
         self.real = nn.Linear(hidden, 1)
-        self.projection = nn.Embedding(classes, hidden)
+        self.projection = nn.Linear(classes, hidden, bias=False)
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """Logits ``[B]``, high for real images.
@@ -96,5 +98,7 @@ class Discriminator(nn.Module):
         features = self.descent(images)
         spread = (features.var(dim=0) + 1e-8).sqrt().mean().expand(len(features), 1)
         hidden = F.leaky_relu(self.hidden(torch.cat([features, spread], dim=1)), SLOPE)
-        logits: Tensor = self.real(hidden)[:, 0] + (hidden * self.projection(classes)).sum(dim=1)
+        logits: Tensor = self.real(hidden)[:, 0] + (hidden * self.projection(as_weights(classes, self.classes))).sum(
+            dim=1
+        )
         return logits

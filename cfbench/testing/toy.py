@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
-from cfbench.generators import GANRecipe
+from cfbench.gan_training import GANRecipe
 from cfbench.heads import DUQRecipe, LossEstimatorRecipe
 from cfbench.networks import GAN, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks

@@ -100,6 +100,7 @@ class Shapes(Dataset):
             widths=WIDTHS,
             depth=2,
         ),
+        **ZOO.generators(side=32, epochs={"vae": 20, "gan": 12, "diffusion": 15}, seed=70),
     }
 
     def raw(self, root: Path | None) -> RawData:

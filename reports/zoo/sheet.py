@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cfbench.dataset import Dataset
 from cfbench.images import dequantise
-from cfbench.networks import GAN, VAE
+from cfbench.networks import VAE
 from cfbench.registry import DATASETS, load_dataset
 
 FOLDER = Path(__file__).parent
@@ -45,12 +45,9 @@ def panels(dataset: Dataset, roles: list[str]) -> dict[str, tuple[list[str], Ten
             if isinstance(network, VAE):
                 drawn = network.decode(torch.randn(ROWS * len(labels), network.latent, generator=stream))
                 reconstructed[role] = network(images)
-            elif isinstance(network, GAN):
-                drawn = network.sample(labels.repeat(ROWS), generator=stream)
-                reconstructed[role] = network(images, labels)
             else:
                 drawn = network.sample(labels.repeat(ROWS), generator=stream)
-                reconstructed[role] = network.decode(network.encode(images, labels), labels)
+                reconstructed[role] = network.reconstruct(images, labels)
             samples[f"samples: {role}"] = ([""] * ROWS, drawn.unflatten(0, (ROWS, -1)))
     names = list(reconstructed)
     return samples | {"queries and their reconstructions": (names, torch.stack(list(reconstructed.values())))}
@@ -95,10 +92,11 @@ def table(built: dict[Dataset, list[str]]) -> str:
         "# Generators of the model zoo",
         "",
         "Made by `python reports/zoo/sheet.py` from the frozen networks and their manifests; how they are trained and",
-        "measured is in `cfbench/generators.py`. Agreement: share of 1,000 samples whose class an oracle confirms, the",
-        "mean over three oracles, which took no part in training. fd: Fréchet distance of the samples to held-out",
-        "images on the task's extractor, and its floor, that of as many other held-out images. mse, L1: of test images",
-        "reconstructed by encoder and decoder; of the diffusion model by 30 steps of DDIM backwards and forwards.",
+        "measured is in `cfbench/generators.py` and its neighbours. Agreement: share of 1,000 samples whose class an",
+        "oracle confirms, the mean over three oracles, which took no part in training. fd: Fréchet distance of the",
+        "samples to held-out images on the task's extractor, and its floor, that of as many other held-out images.",
+        "mse, L1: of test images reconstructed by encoder and decoder; of the diffusion model by 30 steps of DDIM",
+        "backwards and forwards.",
         "Training is the wall time of one thread on a machine that did other work too.",
         "",
         "| task | role | architecture | weights | file | training | agreement | fd (floor) | mse | L1 |",

@@ -11,6 +11,7 @@ from torch.distributions import Normal, kl_divergence
 
 from cfbench.errors import InvalidParameter
 from cfbench.networks import GAN, VAE, Diffusion
+from cfbench.networks.codecs import Compressor, PixelBlocks
 from cfbench.networks.vae import calibrated_nll, divergence
 
 SIZES = [(1, 28), (3, 32)]
@@ -23,7 +24,7 @@ def images(channels: int, side: int) -> torch.Tensor:
 
 def diffusion(channels: int = 1, side: int = 28) -> Diffusion:
     torch.manual_seed(0)
-    return Diffusion(channels=channels, side=side, classes=3, widths=(8,), patch=4).eval()
+    return Diffusion.of_pixels(channels=channels, side=side, classes=3, widths=(8,), patch=4).eval()
 
 
 @pytest.mark.parametrize(("channels", "side"), SIZES)
@@ -63,7 +64,7 @@ def test_gan_generates_and_encodes(channels: int, side: int) -> None:
     generated = network.generator(latents, LABELS)
     assert generated.shape == pictures.shape
     assert 0 <= generated.min() <= generated.max() <= 1
-    torch.testing.assert_close(network(pictures, LABELS), generated)
+    torch.testing.assert_close(network.reconstruct(pictures, LABELS), generated)
     weights = nn.functional.one_hot(LABELS, 3).float()
     torch.testing.assert_close(network.generator(latents, weights), generated)
     assert not torch.equal(network.generator(latents, (LABELS + 1) % 3), generated)
@@ -90,28 +91,29 @@ def test_noising_is_the_closed_form_of_the_cosine_schedule() -> None:
     """a_t is f(t) / f(0), f(t) = cos^2((t / T + s) / (1 + s) pi / 2), where no step's variance is clipped at .999."""
     network = diffusion()
     steps = torch.tensor([0, 10, 250, 500, 900])
-    pictures, noise = images(1, 28), torch.randn(5, 1, 28, 28)
+    signal = network.codec.encode(images(1, 28))
+    noise = torch.randn(signal.shape)
 
     def f(t: torch.Tensor) -> torch.Tensor:
         return torch.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2
 
     kept = (f(steps.double() + 1) / f(torch.zeros(1).double())).float().view(5, 1, 1, 1)
-    signal = pictures * 2 - 1
-    noised = network.noised(pictures, noise, steps)
+    noised = network.noised(signal, noise, steps)
     torch.testing.assert_close(noised, kept.sqrt() * signal + (1 - kept).sqrt() * noise, atol=1e-4, rtol=0)
-    velocity = network.velocity(pictures, noise, steps)
+    velocity = network.velocity(signal, noise, steps)
     torch.testing.assert_close(velocity, kept.sqrt() * noise - (1 - kept).sqrt() * signal, atol=1e-4, rtol=0)
-    torch.testing.assert_close(network.clean(noised, velocity, steps), pictures, atol=1e-4, rtol=0)
+    torch.testing.assert_close(network.clean(noised, velocity, steps), signal, atol=1e-4, rtol=0)
     torch.testing.assert_close(network.noise(noised, velocity, steps), noise, atol=1e-4, rtol=0)
 
 
 def test_guidance_extrapolates_from_no_class_to_the_class() -> None:
     network = diffusion()
-    noised, steps = torch.randn(5, 1, 28, 28), torch.full((5,), 400)
+    noised, steps = torch.randn(5, *network.shape), torch.full((5,), 400)
     with torch.inference_mode():
         given = network(noised, steps, LABELS)
-        free = network(noised, steps, torch.full_like(LABELS, 3))
+        free = network(noised, steps, torch.zeros(5, 3))
         guided = [network(noised, steps, LABELS, guidance=weight) for weight in (0.0, 2.5)]
+    assert not torch.equal(given, free)
     torch.testing.assert_close(guided[0], free, atol=1e-5, rtol=0)
     torch.testing.assert_close(guided[1], free + 2.5 * (given - free), atol=1e-5, rtol=0)
 
@@ -126,8 +128,27 @@ def test_encoding_leads_back_to_the_image(channels: int, side: int) -> None:
     with torch.inference_mode():
         latents = network.encode(pictures, LABELS, steps=50)
         decoded = network.decode(latents, LABELS, steps=50)
-    assert latents.shape == pictures.shape
+    assert latents.shape == (5, 16 * channels, side // 4, side // 4)
     torch.testing.assert_close(decoded, pictures, atol=0.05, rtol=0)
+
+
+def test_blocks_of_pixels_are_the_image_and_latents_are_standardised() -> None:
+    pictures = images(3, 32)
+    blocks = PixelBlocks(channels=3, patch=2)
+    values = blocks.encode(pictures)
+    assert values.shape == (5, 12, 16, 16)
+    assert values.abs().max() <= blocks.bound
+    torch.testing.assert_close(values[:, 0], pictures[:, 0, ::2, ::2] * 2 - 1)
+    torch.testing.assert_close(blocks.decode(values), pictures)
+
+    compressor = Compressor(channels=3, latents=4, width=8)
+    before = compressor.decode(compressor.encode(pictures))
+    compressor.standardise(pictures)
+    latents = compressor.encode(pictures)
+    assert latents.shape == (5, 4, 8, 8)
+    torch.testing.assert_close(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(compressor.decode(latents), before, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
