@@ -184,12 +184,13 @@ class Zoo:
         }
 
     def generators(
-        self, *, side: int, epochs: Mapping[str, int], seed: int, attributes: int = 0, **recipe: Any
+        self, *, side: int, epochs: Mapping[str, int], seed: int, attributes: int = 0, held_by: str = "classifier"
     ) -> dict[str, NetworkSpec]:
         """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow.
 
         Images of more than 32 pixels a side have a diffusion model of latents. With ``attributes`` GAN and diffusion
-        model are conditioned on that many attributes rather than the class. ``recipe`` has fields of their recipes.
+        model are conditioned on that many attributes rather than the class. The frozen network ``held_by`` holds the
+        GAN's images to their class or attributes.
         """
         small = side <= 32
         images: dict[str, Any] = {"channels": self.channels, "side": side}
@@ -199,7 +200,6 @@ class Zoo:
             else {"latent": 64, "widths": (16, 32, 64), "hidden": 128}
         )
         conditions = attributes or self.classes
-        fields = {"attributes": attributes > 0, **recipe}
         said = f"{'-'.join(map(str, sizes['widths']))}, z {sizes['latent']}"
         denoiser = Diffusion.of_pixels if small else Diffusion.of_latents
         space = "blocks of 2 x 2 pixels" if small else "latents of a quarter of the side"
@@ -208,12 +208,12 @@ class Zoo:
             "gan": (
                 f"GAN {said}, with encoder",
                 partial(GAN, **sizes, classes=conditions),
-                partial(GANRecipe, **fields),
+                partial(GANRecipe, attributes=attributes > 0, classifier=held_by),
             ),
             "diffusion": (
                 f"UNet2DModel 32-64 on {space}",
                 partial(denoiser, **images, classes=conditions, widths=(32, 64)),
-                partial(DiffusionRecipe, **fields),
+                partial(DiffusionRecipe, attributes=attributes > 0),
             ),
         }
         return {

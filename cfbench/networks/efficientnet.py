@@ -30,6 +30,11 @@ STAGES = (
 STEM = 32
 
 
+def map_widths(depth: int) -> tuple[int, ...]:
+    """Channels of the feature maps of the stem and the first ``depth`` stages."""
+    return (STEM, *(width for width, *_ in STAGES[:depth]))
+
+
 class _SameConv(nn.Conv2d):
     """Convolution padded as TensorFlow does: the odd pixel of padding comes last."""
 
@@ -110,13 +115,12 @@ class EfficientNetLite(FeatureNetwork):
         super().__init__(stages, width=inputs, classes=classes, mean=mean, std=std)
         self.views = views
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[B, classes]``; embedding and feature maps are those of the image as it is."""
+    def outputs(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Feature maps of the image as it is, and logits ``[B, classes]`` of all views."""
         if self.training or self.views == 1:
-            return super().forward(images)
-        turned = torch.cat([view(images, way) for way in range(self.views)])
-        logits: Tensor = super().forward(turned).unflatten(0, (self.views, len(images))).mean(0)
-        return logits
+            return super().outputs(images)
+        maps, logits = super().outputs(torch.cat([view(images, way) for way in range(self.views)]))
+        return [each[: len(images)] for each in maps], logits.unflatten(0, (self.views, len(images))).mean(0)
 
 
 def view(images: Tensor, way: int) -> Tensor:

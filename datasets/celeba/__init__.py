@@ -73,6 +73,9 @@ ATTRIBUTES = (
 )
 """The attributes in the published order."""
 
+WIDTHS = (16, 32, 64, 128)
+"""Channels of the classifiers' feature maps."""
+
 _ZOO = Zoo(
     channels=3,
     classes=2,
@@ -83,8 +86,8 @@ _ZOO = Zoo(
 
 
 def _networks(attribute: str) -> dict[str, NetworkSpec]:
-    """Those of the task ``attribute``; attribute networks and ``autoencoder-all`` are the same for every task."""
-    sizes: dict[str, Any] = {"widths": (16, 32, 64, 128), "depth": 2, "stride": 2}
+    """Those of the task ``attribute``; attribute networks, generators and ``autoencoder-all`` are the same for all."""
+    sizes: dict[str, Any] = {"widths": WIDTHS, "depth": 2, "stride": 2}
     description = "PlainCNN 16-32-64-128, depth 2, stride 2"
     oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 6}
     return {
@@ -128,6 +131,18 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
             seed=21,
         ),
         **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8),
+        "attributes": _ZOO.attributes("attributes", description, PlainCNN, names=ATTRIBUTES, epochs=5, seed=3, **sizes),
+        "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=3, seed=41),
+        "joint": _ZOO.joint(description, PlainCNN, WIDTHS, epochs=6, seed=42, **sizes),
+        "duq": _ZOO.duq(WIDTHS[-1], epochs=3, seed=43, sigma=0.3),
+        "robust": _ZOO.robust(description, PlainCNN, epsilon=4 / 255, epochs=5, seed=44, **sizes),
+        **_ZOO.generators(
+            side=SIDE,
+            epochs={"vae": 8, "gan": 8, "diffusion": 12},
+            seed=70,
+            attributes=len(ATTRIBUTES),
+            held_by="attributes",
+        ),
     }
 
 

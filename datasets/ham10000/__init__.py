@@ -16,7 +16,7 @@ from cfbench.errors import CorruptFile, MissingResource
 from cfbench.files import sha256_bytes
 from cfbench.folders import FolderDataset
 from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, PlainCNN, ResNet
-from cfbench.networks.efficientnet import load_imagenet
+from cfbench.networks.efficientnet import load_imagenet, map_widths
 from cfbench.pictures import read_pictures
 from cfbench.zoo import Zoo
 
@@ -28,6 +28,10 @@ HELP = (
 )
 TABLES = ("HAM10000_metadata", "HAM10000_metadata.csv", "metadata.csv")
 FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2", "images", ".")
+
+WIDTHS = (16, 32, 64, 128)
+SMALL, SIZES = "PlainCNN 16-32-64-128, depth 2, stride 2", {"widths": WIDTHS, "depth": 2, "stride": 2}
+"""A small network for 64 x 64 pixels."""
 
 _ZOO = Zoo(
     channels=3,
@@ -81,17 +85,9 @@ def read_lesions(folder: Path, names: list[str]) -> Tensor:
 def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
     """Distilled copy, oracles and extractor for skin lesions, here and in ISIC 2017."""
     return {
-        "distilled": zoo.distilled(
-            "PlainCNN 16-32-64-128, depth 2, stride 2",
-            PlainCNN,
-            widths=(16, 32, 64, 128),
-            depth=2,
-            stride=2,
-            epochs=6,
-            seed=2,
-        ),
+        "distilled": zoo.distilled(SMALL, PlainCNN, **SIZES, epochs=6, seed=2),
         "oracle-1": zoo.trained(
-            "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, epochs=8, seed=11
+            "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=WIDTHS, stride=2, epochs=8, seed=11
         ),
         "oracle-2": zoo.trained(
             "oracle",
@@ -129,6 +125,18 @@ def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
     }
 
 
+def helpers(zoo: Zoo, depth: int) -> dict[str, NetworkSpec]:
+    """What methods may ask for: heads on an EfficientNetLite of ``depth`` stages, other classifiers, generators."""
+    maps = map_widths(depth)
+    return {
+        "loss-estimator": zoo.loss_estimator(maps, epochs=4, seed=41),
+        "joint": zoo.joint(SMALL, PlainCNN, WIDTHS, **SIZES, epochs=8, seed=42),
+        "duq": zoo.duq(maps[-1], epochs=4, seed=43, sigma=0.3),
+        "robust": zoo.robust(SMALL, PlainCNN, **SIZES, epsilon=2 / 255, epochs=6, seed=44),
+        **zoo.generators(side=SIDE, epochs={"vae": 10, "gan": 10, "diffusion": 15}, seed=70),
+    }
+
+
 class HAM10000(FolderDataset):
     """What is this skin lesion? Seven diagnoses; the pictures are the user's own copy.
 
@@ -160,6 +168,7 @@ class HAM10000(FolderDataset):
             half=True,
         ),
         **judges(_ZOO),
+        **helpers(_ZOO, depth=5),
         **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8, least=80),
     }
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
-from cfbench.datasets.ham10000 import judges, read_lesions, read_metadata
+from cfbench.datasets.ham10000 import helpers, judges, read_lesions, read_metadata
 from cfbench.files import read_verified, write_atomic
 from cfbench.manifest import FileEntry, file_entry
 from cfbench.networks import EfficientNetLite
@@ -149,6 +149,7 @@ class ISIC2017(Dataset):
             half=True,
         ),
         **judges(_ZOO),
+        **helpers(_ZOO, depth=7),
         **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8, least=80),
     }
 

@@ -52,6 +52,8 @@ def test_with_eight_views_logits_do_not_depend_on_how_the_picture_is_held() -> N
     ways = [torch.rot90(side, turns, (2, 3)) for turns in range(4) for side in (images, images.flip(3))]
     with torch.inference_mode():
         torch.testing.assert_close(network(images), torch.stack([single(way) for way in ways]).mean(0))
+        for many, one in zip(network.outputs(images)[0], single.outputs(images)[0], strict=True):
+            torch.testing.assert_close(many, one)
         for way in ways:
             torch.testing.assert_close(network(way), network(images), atol=1e-5, rtol=1e-5)
     images.requires_grad_()
