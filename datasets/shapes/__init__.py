@@ -62,12 +62,27 @@ def judges() -> dict[str, NetworkSpec]:
 
 
 def heads() -> dict[str, NetworkSpec]:
-    """Loss estimators of images of shapes, on the frozen classifier and with one of its own, and a DUQ head."""
+    """Loss estimators, on the frozen classifier and with one of its own, a DUQ head, and a robust classifier."""
     return {
         "loss-estimator": ZOO.loss_estimator(WIDTHS, epochs=10, seed=41),
         "joint": ZOO.joint("PlainCNN 16-32-64, depth 2", PlainCNN, WIDTHS, epochs=6, seed=42, widths=WIDTHS, depth=2),
         "duq": ZOO.duq(WIDTHS[-1], epochs=5, seed=43, sigma=0.3, penalty=0.1),
+        "robust": ZOO.robust(
+            "PlainCNN 16-32-64, depth 2",
+            PlainCNN,
+            epsilon=8 / 255,
+            epochs=8,
+            seed=44,
+            recipe={"steps": 2},
+            widths=WIDTHS,
+            depth=2,
+        ),
     }
+
+
+def generators() -> dict[str, NetworkSpec]:
+    """VAE, GAN and diffusion model of images of shapes."""
+    return ZOO.generators(side=32, epochs={"vae": 20, "gan": 12, "diffusion": 15}, seed=70)
 
 
 class Shapes(Dataset):
@@ -90,17 +105,7 @@ class Shapes(Dataset):
         "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=2),
         **judges(),
         **heads(),
-        "robust": ZOO.robust(
-            "PlainCNN 16-32-64, depth 2",
-            PlainCNN,
-            epsilon=8 / 255,
-            epochs=8,
-            seed=44,
-            recipe={"steps": 2},
-            widths=WIDTHS,
-            depth=2,
-        ),
-        **ZOO.generators(side=32, epochs={"vae": 20, "gan": 12, "diffusion": 15}, seed=70),
+        **generators(),
     }
 
     def raw(self, root: Path | None) -> RawData:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cfbench.dataset import Dataset, Images, Networks, NetworkSpec, RawData, Recipe
-from cfbench.datasets.shapes import WIDTHS, ZOO, draw, judges
+from cfbench.datasets.shapes import WIDTHS, ZOO, draw, generators, heads, judges
 from cfbench.datasets.shapes.renderer import SHAPES, Renderer
 from cfbench.networks import PlainCNN
 from cfbench.session import Session
@@ -24,6 +24,8 @@ from cfbench.training import answers
 RENDERER = Renderer(marked=True)
 MARK = RENDERER.factors.index("mark")
 MARKED_CLASS = 0
+RELIANT = ("classifier", "joint", "robust")
+"""Networks that classify, whose reliance on the mark is measured."""
 SEEN = 3000
 """Training images of a confounded classifier: with more of them it would find the shape and forget the mark."""
 
@@ -78,12 +80,32 @@ class ReliantRecipe(ConfoundedRecipe):
         }
 
 
+@dataclass(frozen=True)
+class UnmarkedRecipe:
+    """Train with the help of the networks of ``shapes-confounded-0``, whatever the strength."""
+
+    recipe: Recipe
+
+    def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
+        self.recipe.fit(network, data, seed=seed, networks=Unconfounded().network, session=session)
+
+    def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:
+        return self.recipe.quality(network, data, networks=networks)
+
+
 def _networks(strength: float) -> dict[str, NetworkSpec]:
+    """Classifiers and heads that saw the mark at ``strength``; judges and generators are the same for all."""
     usual = ZOO.trained("classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, widths=WIDTHS, depth=2)
+    confounded = {
+        name: replace(spec, recipe=(ReliantRecipe if name in RELIANT else ConfoundedRecipe)(strength, spec.recipe))
+        for name, spec in {"classifier": usual, **heads()}.items()
+    }
     return {
-        "classifier": replace(usual, recipe=ReliantRecipe(strength, usual.recipe)),
+        "classifier": confounded.pop("classifier"),
         "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, widths=WIDTHS, depth=2),
         **judges(),
+        **confounded,
+        **{name: replace(spec, recipe=UnmarkedRecipe(spec.recipe)) for name, spec in generators().items()},
     }
 
 
