@@ -40,6 +40,7 @@ def contact_sheet(rows: Mapping[str, Tensor], *, title: str, columns: int) -> Fi
 
     Args:
         rows: 8-bit images ``[N, C, H, W]`` (C = 1 or 3) by the name of their row, of one shape, N at most ``columns``.
+        title: above them all. columns: images a row that there is room for.
     """
     from matplotlib.figure import Figure
 

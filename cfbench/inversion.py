@@ -162,13 +162,16 @@ class Objective:
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels, in both directions together, ``[B]``."""
+    """Mean absolute difference of neighbouring pixels of ``[B, C, H, W]``, in both directions together, ``[B]``."""
     return sum(images.diff(dim=dim).abs().flatten(1).mean(1) for dim in (2, 3))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
 class Found:
-    """Counterfactuals ``[B, C, H, W]``, NaN where the optimisation diverged; the step each was taken at, ``[B]``."""
+    """Counterfactuals ``[B, C, H, W]``, NaN where the optimisation diverged, and steps ``[B]``.
+
+    A step is the one at which an image was taken, or the number of steps where it never was sure enough.
+    """
 
     images: Tensor
     steps: Tensor
@@ -196,11 +199,12 @@ def descend(prior: Prior, objective: Objective, *, steps: int, rate: float, conf
         images = prior()
         losses, probability = objective(images, stage)
         lost = ~losses.detach().isfinite()
-        arrived = waiting & (lost | (probability >= confidence) | (step == steps - 1))
+        reached = waiting & (lost | (probability >= confidence))
+        arrived = waiting if step == steps - 1 else reached
         good = arrived & ~lost
         taken[places[good]] = images.detach()[good]
-        step_taken[places[arrived]] = step
-        waiting &= ~arrived
+        step_taken[places[reached]] = step
+        waiting = waiting & ~arrived
         left = int(waiting.sum())
         if not left:
             break

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEADS = ("loss-estimator", "duq")
-"""Roles of networks that read the classifier's own feature maps; they generate nothing."""
+READERS = ("loss-estimator", "duq", "joint-classifier", "robust", "attributes")
+"""Roles of networks that read images, or the classifier's own feature maps; they generate nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ class Needs:
         """The board's track: ``generator-based``, ``training-data``, ``data-free``, or ``reference`` outside them."""
         if self.truth:
             return "reference"
-        if set(self.networks) - set(HEADS):
+        if set(self.networks) - set(READERS):
             return "generator-based"
         return "training-data" if self.training_data else "data-free"

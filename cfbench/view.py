@@ -10,11 +10,11 @@ from torch import nn
 from cfbench.classifier import CallCounter, Classifier
 from cfbench.dataset import Images
 from cfbench.errors import AccessDenied, MissingResource
-from cfbench.needs import HEADS, Needs
+from cfbench.needs import READERS, Needs
 from cfbench.task import Task
 from cfbench.truth import Truth
 
-RESERVED = ("classifier", "oracle", "extractor")
+RESERVED = ("classifier", "oracle", "attribute-oracle", "extractor")
 """Roles that ``needs.networks`` cannot name: the classifier comes by itself, the others judge."""
 
 
@@ -93,8 +93,8 @@ class MethodView:
     def networks(self, role: str) -> dict[str, nn.Module]:
         """The frozen networks of a declared role by name; images that go through a call of one count as generated.
 
-        A network with several ways in names the parts whose calls count in ``counted``. Heads, which read the
-        classifier's feature maps, generate nothing and are not counted.
+        A network with several ways in names the parts whose calls count in ``counted``. Networks that only
+        read images or the classifier's feature maps generate nothing and are not counted.
 
         Raises:
             AccessDenied: the method did not declare the role in ``needs.networks``.
@@ -103,7 +103,7 @@ class MethodView:
         if role not in self._needs.networks:
             raise AccessDenied(f"networks of role {role!r} were not declared; set needs = Needs(networks=({role!r},))")
         loaded = {name: self._task.load(name) for name in self._task.dataset.names(role)}
-        if role not in HEADS:
+        if role not in READERS:
             for network in loaded.values():
                 for part in getattr(network, "counted", ("",)):
                     network.get_submodule(part).register_forward_hook(self._count)

@@ -43,7 +43,7 @@ class DISC(Method):
         consistency: ``none``, ``dep`` or ``duq``.
         progressive: ``off``, or what is staged: ``layers`` that are matched, ``target`` weight, free ``weights``.
         warmup: steps that only reconstruct the query. steps: counterfactual steps after them, at least 1.
-        warmup_rate, rate: Adam's learning rates; sine networks want a tenth of the others'.
+        warmup_rate, rate: Adam's learning rates.
         matching, target, guidance, smooth: weights of the terms.
         confidence: target probability at which an image is taken, in (0, 1).
     """

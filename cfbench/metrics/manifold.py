@@ -140,7 +140,7 @@ class Recall(_RealShare):
     """Share of real images of the target classes within reach of a counterfactual (5 nearest neighbours).
 
     Rewards variety. Fooled by scattered outliers, whose reach is wide: read coverage beside it. It has no interval:
-    the reach of each counterfactual depends on the others, and a jackknife's interval is then up to twice too wide.
+    the reach of each counterfactual depends on the others, and a jackknife's interval covers up to 99.5 % of the time.
     """
 
     name = "recall"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -158,9 +159,9 @@ class _Corruption(_Reliance):
         self._n += len(batch.positions)
         return torch.stack(list(each.values())).mean(0)
 
+    @abstractmethod
     def compared(self, corrupted: Batch, clean: Batch) -> Tensor:
         """The figure of each query under one corruption, ``[B]``."""
-        raise NotImplementedError
 
     def compute(self) -> Scores:
         details = {name: total / self._n for name, total in self._sums.items()}

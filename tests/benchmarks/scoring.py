@@ -188,7 +188,7 @@ def main() -> None:
         "sparsity one after the other, each with its own pass over the images (our code, networks already loaded). "
         "Same images, same random weights, in turns. Inception takes nearly all of the time. Features of held-out real "
         "images are computed before; those of the queries are kept after the first run, as they are the same for every "
-        "method (pytorch-fid can be given statistics computed before, which would save half of its time, too). Our FID "
+        "method (pytorch-fid can be given statistics computed before, too; here it is not). Our FID "
         "brings an interval by 41 leave-outs and a floor, pytorch-fid's the value alone.",
         "",
         *against_others(options.images, options.rounds),
