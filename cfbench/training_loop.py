@@ -180,8 +180,8 @@ def play(
     """Have several players move their weights in turn on each batch; leaves ``network`` in evaluation mode.
 
     What a player's objective needs of the others is computed without gradients on their weights. Weights are kept
-    channels-last, which trains up to twice as fast on a CPU. The same to the bit from the same seeds with as many threads,
-    also when it was killed in between: everything that changes is in the session's checkpoint.
+    channels-last, which trains up to twice as fast on a CPU. From the same seeds and with as many threads the weights
+    are the same to the bit, also after a kill in between: everything that changes is in the session's checkpoint.
 
     Args:
         network: what is trained; players may move parts of it, or modules beside it such as a discriminator.
