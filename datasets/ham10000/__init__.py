@@ -85,7 +85,7 @@ def read_lesions(folder: Path, names: list[str]) -> Tensor:
 def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
     """Distilled copy, oracles and extractor for skin lesions, here and in ISIC 2017."""
     return {
-        "distilled": zoo.distilled(SMALL, PlainCNN, **SIZES, epochs=6, seed=2),
+        "distilled": zoo.distilled(SMALL, PlainCNN, **SIZES, epochs=4, seed=2),
         "oracle-1": zoo.trained(
             "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=WIDTHS, stride=2, epochs=8, seed=11
         ),
@@ -129,11 +129,11 @@ def helpers(zoo: Zoo, depth: int) -> dict[str, NetworkSpec]:
     """What methods may ask for: heads on an EfficientNetLite of ``depth`` stages, other classifiers, generators."""
     maps = map_widths(depth)
     return {
-        "loss-estimator": zoo.loss_estimator(maps, epochs=4, seed=41),
+        "loss-estimator": zoo.loss_estimator(maps, epochs=2, seed=41),
         "joint": zoo.joint(SMALL, PlainCNN, WIDTHS, **SIZES, epochs=8, seed=42),
-        "duq": zoo.duq(maps[-1], epochs=4, seed=43, sigma=0.3),
+        "duq": zoo.duq(maps[-1], epochs=2, seed=43, sigma=0.3),
         "robust": zoo.robust(SMALL, PlainCNN, **SIZES, epsilon=2 / 255, epochs=6, seed=44),
-        **zoo.generators(side=SIDE, epochs={"vae": 10, "gan": 10, "diffusion": 15}, seed=70),
+        **zoo.generators(side=SIDE, epochs={"vae": 8, "gan": 8, "diffusion": 10}, seed=70),
     }
 
 
