@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cfbench.errors import InvalidParameter
+from cfbench.images import dequantise, quantise
 from cfbench.method import Method
 from cfbench.needs import Needs
 from cfbench.networks import GAN
@@ -26,8 +27,9 @@ class GCI(Method):
     Logs, a query: by how much each attribute moved (``attribute_0``, ...), and the mean absolute distances to the
     query and to the reconstruction, whose difference is the inversion gap.
 
-    Our reading: a GAN's class weights as attributes, its encoder followed by ``inversion`` steps on the pixels, the
-    norm, the search for the strength.
+    Our reading: A are the attributes that a frozen network reads in the query where the generator is made of
+    attributes, and weights of the classes where it is made of a class; z is the generator's encoder's, followed by
+    ``inversion`` steps on the pixels; the norm; the search for the strength.
 
     Args:
         relaxed: whether the latent moves too.
@@ -41,7 +43,7 @@ class GCI(Method):
         "Liu, Kailkhura, Loveland, Han: Generative counterfactual introspection for explainable deep learning, "
         "GlobalSIP 2019, arXiv 1907.03077"
     )
-    needs = Needs(gradients=True, networks=("gan",))
+    needs = Needs(gradients=True, networks=("gan", "attributes"))
     batch_size = 100
     quick = {"inversion": 2, "steps": 3, "rounds": 2}
 
@@ -69,11 +71,11 @@ class GCI(Method):
 
     def prepare(self, task: MethodView) -> None:
         self._gan = cast(GAN, task.network("gan"))
+        self._reader = task.network("attributes") if self._gan.classes != task.num_classes else None
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
-        sources = self.task.classifier.predict(images)
-        attributes = F.one_hot(sources, self.task.num_classes).to(images.dtype)
-        latents = self._inverted(images, sources, attributes)
+        attributes = self._attributes(images)
+        latents = self._inverted(images, attributes)
         with torch.no_grad():
             start: Tensor = self._gan.generator(latents, attributes)
         low = torch.zeros(len(images), device=images.device)
@@ -98,10 +100,18 @@ class GCI(Method):
         )
         return best
 
-    def _inverted(self, images: Tensor, sources: Tensor, attributes: Tensor) -> Tensor:
+    def _attributes(self, images: Tensor) -> Tensor:
+        """A of the queries, ``[B, K]`` in [0, 1]: the probabilities of their attributes, or their class alone."""
+        if self._reader is None:
+            return F.one_hot(self.task.classifier.predict(images), self.task.num_classes).to(images.dtype)
+        with torch.no_grad():
+            read: Tensor = self._reader(images).sigmoid()
+        return read
+
+    def _inverted(self, images: Tensor, attributes: Tensor) -> Tensor:
         """Latents from which the generator makes about ``images``, ``[B, latent]``."""
         with torch.no_grad():
-            latents = self._gan.encode(images, sources)
+            latents = self._gan.encode(images, attributes)
         latents = latents.clone().requires_grad_()
         optimiser = torch.optim.Adam([latents], lr=self.rate)
         for _ in range(self.inversion):
@@ -126,7 +136,7 @@ class GCI(Method):
                 moving.clamp_(0, 1)
         with torch.no_grad():
             made = self._gan.generator(latent, moving)
-        return made, moving.detach(), self.task.classifier.predict(made) == targets
+        return made, moving.detach(), self.task.classifier.predict(dequantise(quantise(made))) == targets
 
 
 def _distance(images: Tensor, others: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import exit_code
 from exported import Export, exported
+from own_pictures import FACTORY, Thirds, make, save_pictures
 
 from cfbench.task import Task
 from cfbench.testing import Toy, build_toy
@@ -69,3 +71,23 @@ def cfbench(tmp_path: Path) -> Command:
 def export(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """A toy run as files, as if its images had been made elsewhere."""
     return exported(toy_folder, tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="session")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, classifiers, and a cache in which the task ``squares`` was made of them."""
+    folder = tmp_path_factory.mktemp("own")
+    save_pictures(folder / "pictures", 90, 5)
+    torch.jit.script(Thirds()).save(folder / "net.pt")
+    (folder / "judge.py").write_text(FACTORY)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CFBENCH_CACHE", str(folder / "cache"))
+        assert exit_code(*make(folder), "--name", "squares") == 0
+    return folder
+
+
+@pytest.fixture
+def own(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That folder, with its cache as the one in use."""
+    monkeypatch.setenv("CFBENCH_CACHE", str(own_folder / "cache"))
+    return own_folder

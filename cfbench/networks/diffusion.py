@@ -140,7 +140,7 @@ class Diffusion(nn.Module):
         scheduler = self._ddim(DDIMScheduler, steps)
         for step in scheduler.timesteps:
             velocity = self(latents, step.expand(len(latents)), classes, guidance=guidance)
-            latents = scheduler.step(velocity, step, latents).prev_sample
+            latents = scheduler.step(velocity, step, latents, use_clipped_model_output=True).prev_sample
         return self.codec.decode(latents).clamp(0, 1)
 
     def encode(self, images: Tensor, classes: Tensor, *, steps: int = 30) -> Tensor:
