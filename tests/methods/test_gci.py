@@ -28,10 +28,10 @@ PICTURES = dequantise(DATA.images[:3])
 
 
 class Sum(nn.Module):
-    """``sum_k A_k picture_k + z`` within [0, 1]; an attribute beyond the classes adds nothing."""
+    """``sum_k A_k picture_k + z / 50`` within [0, 1]; an attribute beyond the classes adds nothing."""
 
     def forward(self, latents: Tensor, attributes: Tensor) -> Tensor:
-        made = torch.einsum("bk,kchw->bchw", attributes[:, :3], PICTURES) + latents[:, :, None, None]
+        made = torch.einsum("bk,kchw->bchw", attributes[:, :3], PICTURES) + latents[:, :, None, None] / 50
         return made.clamp(0, 1)
 
 
