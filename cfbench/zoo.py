@@ -38,6 +38,7 @@ class Zoo:
     Attributes:
         channels, classes: of the images. mean, std: of each channel, for the built-in normalisation.
         training: fields of the recipes, such as ``shift`` and ``flip``. weighing: those of trained classifiers alone.
+        half: whether classifiers and judges are stored in 16 bits; what helps methods always is.
     """
 
     channels: int
@@ -46,6 +47,7 @@ class Zoo:
     std: Sequence[float]
     training: Mapping[str, Any]
     weighing: Mapping[str, Any] = field(default_factory=dict)
+    half: bool = False
 
     def _build(self, architecture: Callable[..., Built], sizes: dict[str, Any]) -> Callable[[], Built]:
         shared = {"channels": self.channels, "classes": self.classes, "mean": self.mean, "std": self.std}
@@ -65,14 +67,14 @@ class Zoo:
         """A network trained to classify; ``recipe`` has fields of its recipe alone, ``sizes`` go to its constructor."""
         fields = {**self.training, **self.weighing, **(recipe or {})}
         build = self._build(architecture, sizes)
-        return NetworkSpec(role, description, build, ClassifierRecipe(epochs=epochs, **fields), seed)
+        return NetworkSpec(role, description, build, ClassifierRecipe(epochs=epochs, **fields), seed, half=self.half)
 
     def distilled(
         self, description: str, architecture: Callable[..., nn.Module], *, epochs: int, seed: int, **sizes: Any
     ) -> NetworkSpec:
         """A copy of the classifier, distilled from its answers."""
         recipe = DistilRecipe(epochs=epochs, **self.training)
-        return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed)
+        return NetworkSpec("distilled", description, self._build(architecture, sizes), recipe, seed, half=self.half)
 
     def attributes(
         self,
@@ -197,7 +199,7 @@ class Zoo:
         sizes = images | (
             {"latent": 32, "widths": (32, 64), "hidden": 96}
             if small
-            else {"latent": 64, "widths": (16, 32, 64), "hidden": 128}
+            else {"latent": 64, "widths": (16, 32, 32), "hidden": 96}
         )
         conditions = attributes or self.classes
         said = f"{'-'.join(map(str, sizes['widths']))}, z {sizes['latent']}"

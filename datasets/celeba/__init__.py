@@ -7,7 +7,6 @@ Images are never shipped. They are read from the user's copy in torchvision's la
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,6 +74,7 @@ ATTRIBUTES = (
 
 WIDTHS = (16, 32, 64, 128)
 """Channels of the classifiers' feature maps."""
+SLIM, SLIM_WIDTHS = "PlainCNN 16-32-64-64, depth 2, stride 2", (16, 32, 64, 64)
 
 _ZOO = Zoo(
     channels=3,
@@ -82,17 +82,19 @@ _ZOO = Zoo(
     mean=(0.52, 0.42, 0.36),
     std=(0.30, 0.27, 0.26),
     training={"shift": 2, "flip": True},
+    half=True,
 )
 
 
 def _networks(attribute: str) -> dict[str, NetworkSpec]:
     """Those of the task ``attribute``; attribute networks, generators and ``autoencoder-all`` are the same for all."""
     sizes: dict[str, Any] = {"widths": WIDTHS, "depth": 2, "stride": 2}
+    slim: dict[str, Any] = {**sizes, "widths": SLIM_WIDTHS}
     description = "PlainCNN 16-32-64-128, depth 2, stride 2"
     oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 6}
     return {
-        "classifier": replace(_ZOO.trained("classifier", description, PlainCNN, epochs=10, seed=1, **sizes), half=True),
-        "distilled": replace(_ZOO.distilled(description, PlainCNN, epochs=4, seed=2, **sizes), half=True),
+        "classifier": _ZOO.trained("classifier", description, PlainCNN, epochs=10, seed=1, **sizes),
+        "distilled": _ZOO.distilled(description, PlainCNN, epochs=4, seed=2, **sizes),
         **_ZOO.attribute_oracle(
             1, "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, seed=11, **oracle
         ),
@@ -133,9 +135,9 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
         **_ZOO.autoencoders(epochs=2, class_epochs=2, seed=30, width=8),
         "attributes": _ZOO.attributes("attributes", description, PlainCNN, names=ATTRIBUTES, epochs=5, seed=3, **sizes),
         "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=3, seed=41),
-        "joint": _ZOO.joint(description, PlainCNN, WIDTHS, epochs=5, seed=42, **sizes),
+        "joint": _ZOO.joint(SLIM, PlainCNN, SLIM_WIDTHS, epochs=5, seed=42, **slim),
         "duq": _ZOO.duq(WIDTHS[-1], epochs=3, seed=43, sigma=0.3),
-        "robust": _ZOO.robust(description, PlainCNN, epsilon=4 / 255, epochs=4, seed=44, **sizes),
+        "robust": _ZOO.robust(SLIM, PlainCNN, epsilon=4 / 255, epochs=4, seed=44, **slim),
         **_ZOO.generators(
             side=SIDE,
             epochs={"vae": 6, "gan": 6, "diffusion": 8},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,6 +31,7 @@ FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2", "images", ".")
 WIDTHS = (16, 32, 64, 128)
 SMALL, SIZES = "PlainCNN 16-32-64-128, depth 2, stride 2", {"widths": WIDTHS, "depth": 2, "stride": 2}
 """A small network for 64 x 64 pixels."""
+SLIM, SLIM_SIZES = "PlainCNN 16-32-64-64, depth 2, stride 2", {**SIZES, "widths": (16, 32, 64, 64)}
 
 _ZOO = Zoo(
     channels=3,
@@ -39,6 +39,7 @@ _ZOO = Zoo(
     mean=(0.78, 0.53, 0.55),
     std=(0.13, 0.16, 0.17),
     training={"turn": True},
+    half=True,
     weighing={"weighted": True, "auc": {"mel": DIAGNOSES.index("mel")}},
 )
 
@@ -130,9 +131,9 @@ def helpers(zoo: Zoo, depth: int) -> dict[str, NetworkSpec]:
     maps = map_widths(depth)
     return {
         "loss-estimator": zoo.loss_estimator(maps, epochs=2, seed=41),
-        "joint": zoo.joint(SMALL, PlainCNN, WIDTHS, **SIZES, epochs=8, seed=42),
+        "joint": zoo.joint(SLIM, PlainCNN, SLIM_SIZES["widths"], **SLIM_SIZES, epochs=8, seed=42),
         "duq": zoo.duq(maps[-1], epochs=2, seed=43, sigma=0.3),
-        "robust": zoo.robust(SMALL, PlainCNN, **SIZES, epsilon=2 / 255, epochs=6, seed=44),
+        "robust": zoo.robust(SLIM, PlainCNN, **SLIM_SIZES, epsilon=2 / 255, epochs=6, seed=44),
         **zoo.generators(side=SIDE, epochs={"vae": 8, "gan": 8, "diffusion": 10}, seed=70),
     }
 
@@ -154,18 +155,15 @@ class HAM10000(FolderDataset):
     balanced = False
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 500, "validation": 200, "reference": 800, "pool": 3000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
-        "classifier": replace(
-            _ZOO.trained(
-                "classifier",
-                "EfficientNetLite, 5 stages, from ImageNet",
-                EfficientNetLite,
-                epochs=4,
-                seed=1,
-                recipe={"start": load_imagenet, "rate": 1e-3},
-                depth=5,
-                scale=1,
-            ),
-            half=True,
+        "classifier": _ZOO.trained(
+            "classifier",
+            "EfficientNetLite, 5 stages, from ImageNet",
+            EfficientNetLite,
+            epochs=4,
+            seed=1,
+            recipe={"start": load_imagenet, "rate": 1e-3},
+            depth=5,
+            scale=1,
         ),
         **judges(_ZOO),
         **helpers(_ZOO, depth=5),

@@ -7,7 +7,6 @@ HAM10000, whose pictures may not be shipped: rebuilding them needs that set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +46,7 @@ _ZOO = Zoo(
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
     training={"turn": True},
+    half=True,
     weighing={"weighted": True, "auc": {"melanoma": 0, "keratosis": 1}},
 )
 
@@ -127,25 +127,22 @@ class ISIC2017(Dataset):
     balanced = False
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 600, "validation": 150, "reference": 450, "pool": 1545}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
-        "classifier": replace(
-            _ZOO.trained(
-                "classifier",
-                "EfficientNetLite, 7 stages, from ImageNet",
-                EfficientNetLite,
-                epochs=5,
-                seed=1,
-                recipe={
-                    "start": start_from_imagenet,
-                    "vary": True,
-                    "average": 0.99,
-                    "batch": 64,
-                    "rate": 5e-4,
-                    "decay": 0.05,
-                },
-                depth=7,
-                scale=1,
-            ),
-            half=True,
+        "classifier": _ZOO.trained(
+            "classifier",
+            "EfficientNetLite, 7 stages, from ImageNet",
+            EfficientNetLite,
+            epochs=5,
+            seed=1,
+            recipe={
+                "start": start_from_imagenet,
+                "vary": True,
+                "average": 0.99,
+                "batch": 64,
+                "rate": 5e-4,
+                "decay": 0.05,
+            },
+            depth=7,
+            scale=1,
         ),
         **judges(_ZOO),
         **helpers(_ZOO, depth=7),
