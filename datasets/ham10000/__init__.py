@@ -134,7 +134,7 @@ def helpers(zoo: Zoo, depth: int) -> dict[str, NetworkSpec]:
         "joint": zoo.joint(SLIM, PlainCNN, SLIM_SIZES["widths"], **SLIM_SIZES, epochs=8, seed=42),
         "duq": zoo.duq(maps[-1], epochs=2, seed=43, sigma=0.3),
         "robust": zoo.robust(SLIM, PlainCNN, **SLIM_SIZES, epsilon=2 / 255, epochs=6, seed=44),
-        **zoo.generators(side=SIDE, epochs={"vae": 8, "gan": 8, "diffusion": 10}, seed=70),
+        **zoo.generators(side=SIDE, epochs={"vae": 6, "gan": 6, "diffusion": 8}, seed=70),
     }
 
 
