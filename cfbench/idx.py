@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from cfbench.dataset import Images, RawData
+from cfbench.download import fetch
 from cfbench.errors import CorruptFile, MissingResource
 from cfbench.files import cache_dir, sha256_bytes
 
@@ -56,8 +57,14 @@ def read_idx_pairs(folders: list[Path], hashes: Mapping[str, str]) -> RawData:
     return RawData(train=train, test=test)
 
 
-def published_pairs(name: str, hashes: Mapping[str, str], folders: list[Path], *, advice: str = "") -> RawData:
-    """The MNIST-like data set that torchvision calls ``name``: from ``folders``, the cache, or a download into it.
+def published_pairs(
+    name: str, hashes: Mapping[str, str], folders: list[Path], *, source: str, advice: str = ""
+) -> RawData:
+    """An MNIST-like data set: from ``folders``, the cache, or a download of its four files into the cache.
+
+    Args:
+        name: of the folder in the cache. hashes: as of :func:`read_idx_pairs`.
+        source: address below which the publisher's ``*.gz`` files are.
 
     Raises:
         MissingResource: it is nowhere and cannot be downloaded; ends with ``advice``, if any.
@@ -66,13 +73,12 @@ def published_pairs(name: str, hashes: Mapping[str, str], folders: list[Path], *
     try:
         return read_idx_pairs([*folders, cached], hashes)
     except MissingResource:
-        from torchvision import datasets
-
         try:
-            getattr(datasets, name)(str(cache_dir()), download=True)
-        except (OSError, RuntimeError) as error:
+            for file, sha256 in hashes.items():
+                fetch(f"{source}/{file}.gz", cached / f"{file}.gz", sha256=sha256, packed=True)
+        except MissingResource as error:
             raise MissingResource(
-                f"the {name} files are not here and cannot be downloaded ({error}); give the folder of the four "
-                f"*-ubyte[.gz] files, or one with {name}/raw in it, with --data or $CFBENCH_DATA{advice}"
+                f"the {name} files are not here, and {error}; or give the folder of the four *-ubyte[.gz] files with "
+                f"--data or $CFBENCH_DATA{advice}"
             ) from error
         return read_idx_pairs([cached], hashes)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cfbench.errors import CfbenchError, CorruptFile
+from cfbench.download import fetch
+from cfbench.errors import CfbenchError
 from cfbench.files import read_verified
 
 
@@ -51,24 +52,8 @@ class OfficialWeights:
         return loaded
 
     def download(self) -> Path:
-        """Fetch the file into its cache folder, with a progress bar, unless it is there.
-
-        Raises:
-            CorruptFile: it cannot be downloaded or has another hash.
-        """
-        import pooch
-
-        try:
-            pooch.retrieve(
-                self.url,
-                known_hash=f"sha256:{self.sha256}",
-                fname=self.file,
-                path=self.path.parent,
-                progressbar=True,
-            )
-        except (OSError, ValueError) as error:
-            raise CorruptFile(f"{self.url} cannot be downloaded: {error}; copy it to {self.path}") from error
-        return self.path
+        """Fetch the file into its cache folder, unless it is there; raises as :func:`cfbench.download.fetch` does."""
+        return fetch(self.url, self.path, sha256=self.sha256)
 
 
 INCEPTION = OfficialWeights(

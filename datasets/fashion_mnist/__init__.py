@@ -12,6 +12,7 @@ from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.zoo import Zoo
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+SOURCE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -86,4 +87,4 @@ class FashionMNIST(Dataset):
     def raw(self, root: Path | None) -> RawData:
         folders = [] if root is None else [root, root / "FashionMNIST" / "raw", root / "fashion-mnist"]
         advice = "; on Debian: apt-get install dataset-fashion-mnist"
-        return published_pairs("FashionMNIST", FILES, [*folders, DEBIAN_FOLDER], advice=advice)
+        return published_pairs("FashionMNIST", FILES, [*folders, DEBIAN_FOLDER], source=SOURCE, advice=advice)

@@ -11,6 +11,7 @@ from cfbench.idx import published_pairs
 from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.zoo import Zoo
 
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist"
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -87,4 +88,4 @@ class MNIST(Dataset):
 
     def raw(self, root: Path | None) -> RawData:
         folders = [] if root is None else [root, root / "MNIST" / "raw", root / "mnist"]
-        return published_pairs("MNIST", FILES, folders)
+        return published_pairs("MNIST", FILES, folders, source=SOURCE)
