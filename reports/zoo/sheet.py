@@ -1,9 +1,10 @@
 """Pictures of the generators of a task, and a table of how good they are.
 
-    OMP_NUM_THREADS=1 python reports/zoo/sheet.py [TASK ...]
+    OMP_NUM_THREADS=1 python reports/zoo/sheet.py [TASK ...] [--private DIR]
 
-Writes ``reports/zoo/<task>.png``: samples of each generator, a column a class where it knows classes, and one
-test query of each class above its reconstructions. Writes the table of all tasks to ``reports/zoo/README.md``.
+Writes ``reports/zoo/<task>.png``: samples of each generator, a column a class where it knows classes (with the query's
+attributes where it knows attributes), and one test query of each class above its reconstructions. Sheets of tasks whose
+images may not be shared go to ``DIR``, or nowhere. Writes the table of all tasks to ``reports/zoo/README.md``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cfbench.dataset import Dataset
+from cfbench.folders import FolderDataset
 from cfbench.images import dequantise
 from cfbench.networks import VAE
 from cfbench.registry import DATASETS, load_dataset
@@ -33,9 +35,18 @@ def queries(dataset: Dataset) -> tuple[Tensor, Tensor]:
     return dequantise(split.images[first]), split.labels[first]
 
 
+def described(dataset: Dataset, images: Tensor, labels: Tensor) -> Tensor:
+    """What conditional generators are given for queries: classes, or the attributes that a frozen network reads."""
+    if not dataset.names("attributes"):
+        return labels
+    with torch.inference_mode():
+        return (dataset.network("attributes")(images) > 0).float()
+
+
 def panels(dataset: Dataset, roles: list[str]) -> dict[str, tuple[list[str], Tensor]]:
     """Names of the rows and images ``[rows, classes, C, H, W]`` of each panel, by its title."""
     images, labels = queries(dataset)
+    conditions = described(dataset, images, labels)
     stream = torch.Generator().manual_seed(SEED)
     samples: dict[str, tuple[list[str], Tensor]] = {}
     reconstructed = {"query": images}
@@ -46,8 +57,9 @@ def panels(dataset: Dataset, roles: list[str]) -> dict[str, tuple[list[str], Ten
                 drawn = network.decode(torch.randn(ROWS * len(labels), network.latent, generator=stream))
                 reconstructed[role] = network(images)
             else:
-                drawn = network.sample(labels.repeat(ROWS), generator=stream)
-                reconstructed[role] = network.reconstruct(images, labels)
+                every = conditions.repeat(ROWS, *[1] * (conditions.ndim - 1))
+                drawn = network.sample(every, generator=stream)
+                reconstructed[role] = network.reconstruct(images, conditions)
             samples[f"samples: {role}"] = ([""] * ROWS, drawn.unflatten(0, (ROWS, -1)))
     names = list(reconstructed)
     return samples | {"queries and their reconstructions": (names, torch.stack(list(reconstructed.values())))}
@@ -78,9 +90,10 @@ def row(dataset: Dataset, role: str) -> str:
     """The generator's line of the table."""
     entry = dataset.entry(role)
     quality = entry.quality
+    name = dataset.name if isinstance(dataset, FolderDataset) else f"[{dataset.name}]({dataset.name}.png)"
     agreement = f"{quality['class_agreement']:.3f}" if "class_agreement" in quality else ""
     return (
-        f"| [{dataset.name}]({dataset.name}.png) | {role} | {entry.architecture} | {entry.parameters / 1e6:.2f} M "
+        f"| {name} | {role} | {entry.architecture} | {entry.parameters / 1e6:.2f} M "
         f"| {entry.bytes / 1e6:.2f} MB | {entry.seconds / 60:.0f} min | {agreement} "
         f"| {quality['fd']:.3f} ({quality['fd_floor']:.3f}) | {quality['mse']:.4f} | {quality['l1']:.3f} |"
     )
@@ -109,13 +122,15 @@ def table(built: dict[Dataset, list[str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", help="by default all that have generators")
-    chosen = parser.parse_args().tasks
+    parser.add_argument("--private", type=Path, help="folder for sheets of images that may not be shared")
+    arguments = parser.parse_args()
     everything = [load_dataset(name) for name in DATASETS.names()]
     built = {dataset: [role for role in ROLES if role in dataset.manifest.networks] for dataset in everything}
     built = {dataset: roles for dataset, roles in built.items() if roles}
     for dataset, roles in built.items():
-        if not chosen or dataset.name in chosen:
-            sheet(dataset, roles).savefig(FOLDER / f"{dataset.name}.png", dpi=110)
+        folder = arguments.private if isinstance(dataset, FolderDataset) else FOLDER
+        if folder and (not arguments.tasks or dataset.name in arguments.tasks):
+            sheet(dataset, roles).savefig(folder / f"{dataset.name}.png", dpi=110)
     (FOLDER / "README.md").write_text(table(built), encoding="utf-8")
 
 
