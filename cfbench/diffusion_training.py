@@ -45,11 +45,11 @@ class DiffusionRecipe(GeneratorRecipe):
 
         def objective(images: Tensor, conditions: Tensor) -> Tensor:
             weights = as_weights(conditions, model.classes)
-            shown = torch.rand(len(weights), 1, generator=generator) >= self.dropped
-            steps = torch.randint(0, STEPS, (len(weights),), generator=generator)
+            shown = torch.rand(len(weights), 1, generator=generator).to(weights.device) >= self.dropped
+            steps = torch.randint(0, STEPS, (len(weights),), generator=generator).to(weights.device)
             with torch.no_grad():
                 values = model.codec.encode(images)
-            noise = torch.randn(values.shape, generator=generator)
+            noise = torch.randn(values.shape, generator=generator).to(values.device)
             predicted = model(model.noised(values, noise, steps), steps, weights * shown)
             return F.mse_loss(predicted, model.velocity(values, noise, steps))
 
@@ -58,7 +58,9 @@ class DiffusionRecipe(GeneratorRecipe):
     def _compress(self, compressor: Compressor, data: Images, generator: torch.Generator, session: Session) -> None:
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             latents = compressor.encode(images)
-            noise = self.blur * latents.detach().std() * torch.randn(latents.shape, generator=generator)
+            noise = (
+                self.blur * latents.detach().std() * torch.randn(latents.shape, generator=generator).to(latents.device)
+            )
             return F.l1_loss(compressor.decode(latents + noise), images)
 
         fit(
@@ -72,7 +74,7 @@ class DiffusionRecipe(GeneratorRecipe):
             generator=generator,
             session=session,
         )
-        compressor.standardise(dequantise(data.images[:STANDARDISED]))
+        compressor.standardise(dequantise(data.images[:STANDARDISED].to(compressor.centre.device)))
         compressor.requires_grad_(False)
 
     def quality(self, network: nn.Module, data: Images, *, networks: Networks) -> dict[str, float]:

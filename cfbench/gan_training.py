@@ -45,7 +45,7 @@ class _Game:
         recipe, network = self.recipe, self.network
         half = len(images) // 2
         mean, logvar = network.posterior(images[half:], conditions[half:])
-        noise = torch.randn(len(images), network.latent, generator=self.generator)
+        noise = torch.randn(len(images), network.latent, generator=self.generator).to(images.device)
         codes = mean + (logvar / 2).exp() * noise[half:]
         fakes = network.generator(torch.cat([noise[:half], codes]), conditions)
         self.fakes = fakes.detach()

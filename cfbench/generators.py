@@ -142,7 +142,7 @@ class VAERecipe(GeneratorRecipe):
 
         def objective(images: Tensor, labels: Tensor) -> Tensor:
             mean, logvar = vae.encode(images)
-            noise = torch.randn(mean.shape, generator=generator)
+            noise = torch.randn(mean.shape, generator=generator).to(mean.device)
             reconstructions = vae.decode(mean + (logvar / 2).exp() * noise)
             session.note(mse=float((images - reconstructions.detach()).square().mean()))
             return (calibrated_nll(images, reconstructions) + divergence(mean, logvar).mean()) / images[0].numel()

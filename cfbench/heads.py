@@ -54,7 +54,9 @@ def readable(network: nn.Module) -> FeatureNetwork:
 def _estimated(classifier: FeatureNetwork, estimator: nn.Module, data: Images) -> tuple[Tensor, Tensor, Tensor]:
     """Estimate, loss and whether the classifier is right, of every image, each ``[N]``."""
     parts = []
-    for images, labels in zip(data.images.split(PART), data.labels.split(PART), strict=True):
+    device = next(estimator.parameters()).device
+    for part in zip(data.images.split(PART), data.labels.split(PART), strict=True):
+        images, labels = (each.to(device) for each in part)
         maps, logits = classifier.outputs(dequantise(images))
         parts.append((estimator(maps), losses_of(logits, labels), logits.argmax(1) == labels))
     estimates, losses, right = (torch.cat(column) for column in zip(*parts, strict=True))

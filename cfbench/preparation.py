@@ -79,8 +79,11 @@ def train_network(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        network = spec.build()
-        spec.recipe.fit(network, data, seed=spec.seed, networks=networks, session=Session(progress, checkpoints))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = spec.build().to(device)
+        session = Session(progress, checkpoints)
+        spec.recipe.fit(network, data, seed=spec.seed, networks=lambda name: networks(name).to(device), session=session)
+        network.cpu()
     if spec.half:
         network.half().float()
     spent = checkpoints.spent

@@ -35,7 +35,7 @@ def attacked(
         images: ``[B, C, H, W]`` in [0, 1]. labels: their class ``[B]``. epsilon: radius of the ball, in pixel values.
         generator: of the start; torch's global one if None.
     """
-    change = epsilon * (2 * torch.rand(images.shape, generator=generator) - 1)
+    change = epsilon * (2 * torch.rand(images.shape, generator=generator).to(images.device) - 1)
     current = (images + change).clamp(0, 1)
     for _ in range(steps):
         current.requires_grad_()

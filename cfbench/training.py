@@ -22,13 +22,13 @@ def shift_and_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.G
     count, _, height, width = images.shape
     if shift:
         padded = F.pad(images, [shift] * 4)
-        top, left = torch.randint(0, 2 * shift + 1, (2, count), generator=generator)
-        rows = top[:, None] + torch.arange(height)
-        columns = left[:, None] + torch.arange(width)
-        batch = torch.arange(count)[:, None, None]
+        top, left = torch.randint(0, 2 * shift + 1, (2, count), generator=generator).to(images.device)
+        rows = top[:, None] + torch.arange(height, device=images.device)
+        columns = left[:, None] + torch.arange(width, device=images.device)
+        batch = torch.arange(count, device=images.device)[:, None, None]
         images = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     if flip:
-        mirrored = torch.rand(count, generator=generator) < 0.5
+        mirrored = torch.rand(count, generator=generator).to(images.device) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return images.contiguous()
 
@@ -51,7 +51,7 @@ def share(hits: Tensor) -> float:
 
 def dihedral(images: Tensor, generator: torch.Generator) -> Tensor:
     """Turn and mirror each square image by one of the eight ways that leave a square in place."""
-    ways = torch.randint(0, 8, (len(images),), generator=generator)[:, None, None, None]
+    ways = torch.randint(0, 8, (len(images),), generator=generator).to(images.device)[:, None, None, None]
     images = torch.where(ways % 2 == 1, images.flip(2), images)
     images = torch.where(ways // 2 % 2 == 1, images.flip(3), images)
     images = torch.where(ways >= 4, images.transpose(2, 3), images)
@@ -132,7 +132,7 @@ class ClassifierRecipe(AugmentedRecipe):
         def loss(images: Tensor, labels: Tensor) -> Tensor:
             logits = network(images)
             session.note(accuracy=share(logits.argmax(1) == labels))
-            return F.cross_entropy(logits, labels, weight=weight)
+            return F.cross_entropy(logits, labels, weight=None if weight is None else weight.to(logits.device))
 
         self.run(network, data, loss, seed, session)
 
