@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,21 +55,18 @@ class AttributeRecipe(AugmentedRecipe):
 
 @dataclass(frozen=True)
 class OneAttributeRecipe:
-    """A classifier with and without one attribute, which is that output of a frozen attribute network.
+    """A :class:`cfbench.networks.OneAttribute` of a frozen attribute network; nothing is trained.
 
-    It answers [0, z] where the attribute network answers z; nothing is trained. Quality is the accuracy on test
-    images.
+    Quality is the accuracy on test images.
+
+    Attributes:
+        source: name of the attribute network, whose weights it has.
     """
 
     source: str
-    attribute: int
 
     def fit(self, network: nn.Module, data: Images, *, seed: int, networks: Networks, session: Session) -> None:
-        state = networks(self.source).state_dict()
-        for key in ("head.weight", "head.bias"):
-            chosen = state[key][self.attribute]
-            state[key] = torch.stack([torch.zeros_like(chosen), chosen])
-        network.load_state_dict(state)
+        network.load_state_dict(networks(self.source).state_dict())
         network.eval()
         session.progress(1.0, f"taken from {self.source}")
 

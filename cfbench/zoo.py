@@ -24,6 +24,7 @@ from cfbench.networks import (
     FeatureNetwork,
     JointClassifier,
     LossEstimator,
+    OneAttribute,
 )
 from cfbench.robust import RobustRecipe
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
@@ -96,7 +97,7 @@ class Zoo:
         self,
         number: int,
         description: str,
-        architecture: Callable[..., nn.Module],
+        architecture: Callable[..., FeatureNetwork],
         *,
         names: Sequence[str],
         target: str,
@@ -109,14 +110,10 @@ class Zoo:
         everything = self.attributes(
             "attribute-oracle", description, architecture, names=names, epochs=epochs, seed=seed, **sizes
         )
-        one = NetworkSpec(
-            "oracle",
-            f"{everything.description}, of which {target}",
-            self._build(architecture, {**sizes, "classes": 2}),
-            OneAttributeRecipe(source, names.index(target)),
-            seed,
-            half=True,
-        )
+        wide = self._build(architecture, {**sizes, "classes": len(names)})
+        build = partial(OneAttribute.of, wide, names.index(target))
+        description = f"{everything.description}, of which {target}"
+        one = NetworkSpec("oracle", description, build, OneAttributeRecipe(source), seed, half=True)
         return {source: everything, f"oracle-{number}": one}
 
     def loss_estimator(self, widths: Sequence[int], *, epochs: int, seed: int, **recipe: Any) -> NetworkSpec:

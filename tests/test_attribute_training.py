@@ -12,7 +12,7 @@ from cfbench.attribute_training import AttributeRecipe, OneAttributeRecipe
 from cfbench.dataset import Images
 from cfbench.errors import InvalidParameter
 from cfbench.images import dequantise
-from cfbench.networks import PlainCNN
+from cfbench.networks import OneAttribute, PlainCNN
 from cfbench.session import Session
 from cfbench.testing import Toy
 
@@ -60,8 +60,8 @@ def test_every_attribute_is_learnt_and_one_of_them_makes_an_oracle() -> None:
     recipe.fit(network, train, seed=0, networks=Toy().network, session=Session())
     assert recipe.quality(network, test, networks=Toy().network)["accuracy"] > 0.95
 
-    oracle = PlainCNN(classes=2, **SIZES)
-    taken = OneAttributeRecipe("attribute-oracle-1", 1)
+    oracle = OneAttribute.of(partial(PlainCNN, classes=3, **SIZES), 1)
+    taken = OneAttributeRecipe("attribute-oracle-1")
     taken.fit(oracle, train, seed=0, networks=lambda name: network, session=Session())
     with torch.inference_mode():
         expected, found = (each(dequantise(test.images)) for each in (network, oracle))

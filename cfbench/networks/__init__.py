@@ -1,5 +1,6 @@
 """Network architectures that data sets and adapters build on; weights live with the data sets."""
 
+from cfbench.networks.attributes import OneAttribute
 from cfbench.networks.autoencoder import Autoencoder
 from cfbench.networks.base import FeatureNetwork, Normalise
 from cfbench.networks.classifiers import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
@@ -24,6 +25,7 @@ __all__ = [
     "LossEstimator",
     "MobileNet",
     "Normalise",
+    "OneAttribute",
     "PlainCNN",
     "ResNet",
     "fold",

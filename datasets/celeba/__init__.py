@@ -94,7 +94,7 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
     oracle: dict[str, Any] = {"names": ATTRIBUTES, "target": attribute, "epochs": 6}
     return {
         "classifier": _ZOO.trained("classifier", description, PlainCNN, epochs=10, seed=1, **sizes),
-        "distilled": _ZOO.distilled(description, PlainCNN, epochs=4, seed=2, **sizes),
+        "distilled": _ZOO.distilled(SLIM, PlainCNN, epochs=4, seed=2, **slim),
         **_ZOO.attribute_oracle(
             1, "ResNet 16-32-64-128, stride 2", ResNet, widths=(16, 32, 64, 128), stride=2, seed=11, **oracle
         ),
