@@ -110,10 +110,10 @@ class ISIC2017(Dataset):
     training pictures that no network learnt from.
 
     The area of melanoma under the ROC curve on test pictures of 64 x 64 was .66 to .72 with features of
-    EfficientNet-Lite0 from ImageNet, .68 to .74 when they were fine-tuned on HAM10000 too, and .62 to .65 of small networks without
-    ImageNet. On validation pictures, by which the classifier was chosen, it is .80 (.73 on test pictures); the mean
-    over 4 and 8 views of each picture would bring .81 and .82 (.74 and .75) at as many times the cost of every method.
-    The standard error on the 117 melanomas of the test part is about .03.
+    EfficientNet-Lite0 from ImageNet, .68 to .74 when they were fine-tuned on HAM10000 too, and .62 to .65 of small
+    networks without ImageNet. On validation pictures, by which the classifier was chosen, it is .80 (.73 on test
+    pictures); the mean over 4 and 8 views of each picture would bring .81 and .82 (.74 and .75) at as many times the
+    cost of every method. The standard error on the 117 melanomas of the test part is about .03.
     """
 
     name = "isic"
