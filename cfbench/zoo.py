@@ -167,7 +167,9 @@ class Zoo:
         """
         build = partial(Autoencoder, channels=self.channels, width=width)
         description = f"Autoencoder, width {width}"
-        everything = NetworkSpec("autoencoder", description, build, AutoencoderRecipe(epochs=epochs), seed)
+        everything = NetworkSpec(
+            "autoencoder", description, build, AutoencoderRecipe(epochs=epochs), seed, half=self.half
+        )
         return {
             "autoencoder-all": everything,
             **{
@@ -177,6 +179,7 @@ class Zoo:
                     build,
                     AutoencoderRecipe(epochs=class_epochs, only_class=label, least=least),
                     seed + 1 + label,
+                    half=self.half,
                 )
                 for label in range(self.classes)
             },

@@ -22,7 +22,7 @@ FILES = {
 WIDTHS = (16, 32, 64)
 """Channels of the classifier's feature maps."""
 
-_ZOO = Zoo(channels=1, classes=10, mean=(0.1307,), std=(0.3081,), training={"shift": 1})
+_ZOO = Zoo(channels=1, classes=10, mean=(0.1307,), std=(0.3081,), training={"shift": 1}, half=True)
 
 
 class MNIST(Dataset):

@@ -17,7 +17,7 @@ SEED = 32
 TRAIN, TEST = 6000, 4000
 WIDTHS = (16, 32, 64)
 """Channels of the classifier's feature maps."""
-ZOO = Zoo(channels=3, classes=len(SHAPES), mean=(0.37, 0.38, 0.37), std=(0.16, 0.17, 0.17), training={})
+ZOO = Zoo(channels=3, classes=len(SHAPES), mean=(0.37, 0.38, 0.37), std=(0.16, 0.17, 0.17), training={}, half=True)
 
 
 def draw(renderer: Renderer) -> RawData:
