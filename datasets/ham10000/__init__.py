@@ -86,7 +86,7 @@ def read_lesions(folder: Path, names: list[str]) -> Tensor:
 def judges(zoo: Zoo) -> dict[str, NetworkSpec]:
     """Distilled copy, oracles and extractor for skin lesions, here and in ISIC 2017."""
     return {
-        "distilled": zoo.distilled(SLIM, PlainCNN, **SLIM_SIZES, epochs=4, seed=2),
+        "distilled": zoo.distilled(SLIM, PlainCNN, **SLIM_SIZES, epochs=3, seed=2),
         "oracle-1": zoo.trained(
             "oracle", "ResNet 16-32-64-128, stride 2", ResNet, widths=WIDTHS, stride=2, epochs=8, seed=11
         ),
@@ -131,10 +131,10 @@ def helpers(zoo: Zoo, depth: int) -> dict[str, NetworkSpec]:
     maps = map_widths(depth)
     return {
         "loss-estimator": zoo.loss_estimator(maps, epochs=2, seed=41),
-        "joint": zoo.joint(SLIM, PlainCNN, SLIM_WIDTHS, **SLIM_SIZES, epochs=8, seed=42),
+        "joint": zoo.joint(SLIM, PlainCNN, SLIM_WIDTHS, **SLIM_SIZES, epochs=5, seed=42),
         "duq": zoo.duq(maps[-1], epochs=2, seed=43, sigma=0.3),
-        "robust": zoo.robust(SLIM, PlainCNN, **SLIM_SIZES, epsilon=2 / 255, epochs=6, seed=44),
-        **zoo.generators(side=SIDE, epochs={"vae": 6, "gan": 6, "diffusion": 8}, seed=70),
+        "robust": zoo.robust(SLIM, PlainCNN, **SLIM_SIZES, epsilon=2 / 255, epochs=4, seed=44),
+        **zoo.generators(side=SIDE, epochs={"vae": 5, "gan": 4, "diffusion": 5}, seed=70),
     }
 
 
