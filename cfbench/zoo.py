@@ -63,12 +63,23 @@ class Zoo:
         epochs: int,
         seed: int,
         recipe: Mapping[str, Any] | None = None,
+        half: bool | None = None,
         **sizes: Any,
     ) -> NetworkSpec:
-        """A network trained to classify; ``recipe`` has fields of its recipe alone, ``sizes`` go to its constructor."""
+        """A network trained to classify; ``recipe`` has fields of its recipe alone, ``sizes`` go to its constructor.
+
+        ``half`` overrides that of the data set.
+        """
         fields = {**self.training, **self.weighing, **(recipe or {})}
         build = self._build(architecture, sizes)
-        return NetworkSpec(role, description, build, ClassifierRecipe(epochs=epochs, **fields), seed, half=self.half)
+        return NetworkSpec(
+            role,
+            description,
+            build,
+            ClassifierRecipe(epochs=epochs, **fields),
+            seed,
+            half=self.half if half is None else half,
+        )
 
     def distilled(
         self, description: str, architecture: Callable[..., nn.Module], *, epochs: int, seed: int, **sizes: Any

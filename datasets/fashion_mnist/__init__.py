@@ -23,7 +23,7 @@ FILES = {
 WIDTHS = (24, 48, 96)
 """Channels of the classifier's feature maps."""
 
-_ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), training={"shift": 1, "flip": True})
+_ZOO = Zoo(channels=1, classes=10, mean=(0.286,), std=(0.353,), training={"shift": 1, "flip": True}, half=True)
 
 
 class FashionMNIST(Dataset):
@@ -40,7 +40,7 @@ class FashionMNIST(Dataset):
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 5000, "pool": 10000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=12, seed=1
+            "classifier", "PlainCNN 24-48-96, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=12, seed=1, half=False
         ),
         "distilled": _ZOO.distilled("PlainCNN 24-48-96, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=2, seed=2),
         "oracle-1": _ZOO.trained("oracle", "ResNet 16-32-64", ResNet, widths=(16, 32, 64), epochs=12, seed=11),

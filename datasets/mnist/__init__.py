@@ -42,7 +42,7 @@ class MNIST(Dataset):
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 3000, "pool": 5000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=6, seed=1
+            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=6, seed=1, half=False
         ),
         "distilled": _ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=3, seed=2),
         "oracle-1": _ZOO.trained("oracle", "ResNet 12-24-48", ResNet, widths=(12, 24, 48), epochs=3, seed=11),

@@ -100,7 +100,7 @@ class Shapes(Dataset):
     truth = Renderer()
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": ZOO.trained(
-            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=1
+            "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=1, half=False
         ),
         "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=2),
         **judges(),

@@ -95,7 +95,9 @@ class UnmarkedRecipe:
 
 def _networks(strength: float) -> dict[str, NetworkSpec]:
     """Classifiers and heads that saw the mark at ``strength``; judges and generators are the same for all."""
-    usual = ZOO.trained("classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, widths=WIDTHS, depth=2)
+    usual = ZOO.trained(
+        "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, epochs=6, seed=1, half=False, widths=WIDTHS, depth=2
+    )
     confounded = {
         name: replace(spec, recipe=(ReliantRecipe if name in RELIANT else ConfoundedRecipe)(strength, spec.recipe))
         for name, spec in {"classifier": usual, **heads()}.items()
