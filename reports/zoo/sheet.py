@@ -70,7 +70,7 @@ def sheet(dataset: Dataset, roles: list[str]) -> Figure:
     found = panels(dataset, roles)
     heights = [len(rows) for rows, _ in found.values()]
     columns = len(dataset.classes)
-    figure = Figure(figsize=(0.7 * columns + 1.2, 0.7 * sum(heights) + 2.4), layout="compressed")
+    figure = Figure(figsize=(max(0.7 * columns, 2.4) + 1.2, 0.7 * sum(heights) + 2.4), layout="compressed")
     axes = figure.subplots(len(found), 1, height_ratios=heights)
     for axis, (title, (rows, images)) in zip(axes, found.items(), strict=True):
         side = images.shape[-1]
