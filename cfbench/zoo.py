@@ -131,7 +131,9 @@ class Zoo:
         """A loss estimator of the frozen classifier, whose feature maps have ``widths`` channels."""
         fitted = LossEstimatorRecipe(epochs=epochs, **{**self.training, **recipe})
         description = "Loss estimator, 32 a map, post-hoc"
-        return NetworkSpec("loss-estimator", description, partial(LossEstimator, tuple(widths)), fitted, seed)
+        return NetworkSpec(
+            "loss-estimator", description, partial(LossEstimator, tuple(widths)), fitted, seed, half=True
+        )
 
     def joint(
         self,
