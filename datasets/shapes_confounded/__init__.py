@@ -104,7 +104,6 @@ def _networks(strength: float) -> dict[str, NetworkSpec]:
     }
     return {
         "classifier": confounded.pop("classifier"),
-        "distilled": ZOO.distilled("PlainCNN 16-32-64, depth 2", PlainCNN, epochs=4, seed=2, widths=WIDTHS, depth=2),
         **judges(),
         **confounded,
         **{name: replace(spec, recipe=UnmarkedRecipe(spec.recipe)) for name, spec in generators().items()},
