@@ -151,5 +151,6 @@ def test_frozen_encoders_and_decoders_reconstruct_as_recorded(name: str, role: s
     with torch.inference_mode():
         reconstructed = network(images) if role == "vae" else network.reconstruct(images, labels)
     error = float(F.mse_loss(reconstructed, images))
-    assert error == pytest.approx(dataset.entry(role).quality["mse"], rel=0.35)
+    if dataset.balanced:
+        assert error == pytest.approx(dataset.entry(role).quality["mse"], rel=0.35)
     assert error < 0.5 * float((images - images.mean(0)).square().mean())

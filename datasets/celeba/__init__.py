@@ -74,6 +74,8 @@ ATTRIBUTES = (
 
 WIDTHS = (16, 32, 64, 128)
 """Channels of the classifiers' feature maps."""
+ROBUST = {"Smiling": 4, "Young": 1}
+"""Levels of 255 by which robust classifiers may be attacked; with more, youth is not learnt at all."""
 SLIM, SLIM_WIDTHS = "PlainCNN 16-32-64-64, depth 2, stride 2", (16, 32, 64, 64)
 
 _ZOO = Zoo(
@@ -137,7 +139,7 @@ def _networks(attribute: str) -> dict[str, NetworkSpec]:
         "loss-estimator": _ZOO.loss_estimator(WIDTHS, epochs=3, seed=41),
         "joint": _ZOO.joint(SLIM, PlainCNN, SLIM_WIDTHS, epochs=5, seed=42, **slim),
         "duq": _ZOO.duq(WIDTHS[-1], epochs=3, seed=43, sigma=0.3),
-        "robust": _ZOO.robust(SLIM, PlainCNN, epsilon=4 / 255, epochs=4, seed=44, **slim),
+        "robust": _ZOO.robust(SLIM, PlainCNN, epsilon=ROBUST[attribute] / 255, epochs=4, seed=44, **slim),
         **_ZOO.generators(
             side=SIDE,
             epochs={"vae": 6, "gan": 6, "diffusion": 8},
