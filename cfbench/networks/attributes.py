@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cfbench.networks.base import FeatureNetwork
 
@@ -18,10 +18,7 @@ class OneAttribute(FeatureNetwork):
     """
 
     def __init__(self, network: FeatureNetwork, attribute: int) -> None:
-        nn.Module.__init__(self)
-        self.normalise = network.normalise
-        self.stages = network.stages
-        self.head = network.head
+        self.adopt(network)
         self.attribute = attribute
 
     @classmethod

@@ -41,6 +41,11 @@ class FeatureNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(width, classes)
 
+    def adopt(self, network: FeatureNetwork) -> None:
+        """Take over the parts of ``network``, in place of making one's own; its weights keep their names."""
+        nn.Module.__init__(self)
+        self.normalise, self.stages, self.head = network.normalise, network.stages, network.head
+
     def blocks(self, images: Tensor) -> list[Tensor]:
         """Feature maps of every stage, each ``[B, C_l, H_l, W_l]``, for images ``[B, C, H, W]`` in [0, 1]."""
         maps: list[Tensor] = []

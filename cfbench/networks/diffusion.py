@@ -159,7 +159,7 @@ class Diffusion(nn.Module):
         return latents
 
     def reconstruct(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Images encoded and decoded, each in 30 steps."""
+        """Reconstructions ``[B, C, H, W]`` of [0, 1] images of ``classes``: encoded and decoded, each in 30 steps."""
         return self.decode(self.encode(images, classes), classes)
 
     def sample(self, classes: Tensor, *, generator: torch.Generator, steps: int = 30, guidance: float = 2.0) -> Tensor:

@@ -60,11 +60,11 @@ class GAN(nn.Module):
         return mean, logvar.clamp(-12, 6)
 
     def encode(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Latents ``[B, latent]`` from which the generator makes about these images of ``classes`` ``[B]``."""
+        """Latents ``[B, latent]`` from which the generator makes about these images of ``classes``, ``[B]`` or weights."""
         return self.posterior(images, classes)[0]
 
     def reconstruct(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Reconstructions of ``images`` of ``classes``."""
+        """Reconstructions ``[B, C, H, W]`` in (0, 1) of ``images`` of ``classes``, ``[B]`` or weights."""
         out: Tensor = self.generator(self.encode(images, classes), classes)
         return out
 

@@ -46,10 +46,7 @@ class JointClassifier(FeatureNetwork):
     """
 
     def __init__(self, classifier: FeatureNetwork, estimator: LossEstimator) -> None:
-        nn.Module.__init__(self)
-        self.normalise = classifier.normalise
-        self.stages = classifier.stages
-        self.head = classifier.head
+        self.adopt(classifier)
         self.estimator = estimator
 
     @classmethod

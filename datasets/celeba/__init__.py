@@ -75,7 +75,7 @@ ATTRIBUTES = (
 WIDTHS = (16, 32, 64, 128)
 """Channels of the classifiers' feature maps."""
 ROBUST = {"Smiling": 4, "Young": 1}
-"""Levels of 255 by which robust classifiers may be attacked; with more, youth is not learnt at all."""
+"""Levels of 255 by which robust classifiers may be attacked; at 4, youth was not learnt."""
 SLIM, SLIM_WIDTHS = "PlainCNN 16-32-64-64, depth 2, stride 2", (16, 32, 64, 64)
 
 _ZOO = Zoo(
