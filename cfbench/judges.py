@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,11 +111,15 @@ class Judges:
     @classmethod
     def of(cls, task: Task, given: Iterable[Member] = ()) -> Judges:
         """The judges of a task; ``given`` ones take the place of the task's of the same role."""
-        dataset, given = task.dataset, list(given)
+        dataset, given = task.dataset, [*given]
+        if not task.explains_own:
+            [explained] = [member for member in members_of(dataset) if member.name == task.classifier]
+            given.append(replace(explained, role="classifier"))
         replaced = {member.role for member in given}
         if "classifier" in replaced:
             replaced.add("distilled")
-        kept = [member for member in members_of(dataset) if member.role not in replaced]
+        named = {member.name for member in given}
+        kept = [member for member in members_of(dataset) if member.role not in replaced and member.name not in named]
         return cls(
             [*given, *kept],
             classes=task.num_classes,

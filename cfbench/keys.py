@@ -8,7 +8,7 @@ from pathlib import Path
 from cfbench.files import content_hash, sha256_file
 from cfbench.method import Method
 from cfbench.record import RunKey
-from cfbench.task import Task
+from cfbench.task import HEADS, Task
 
 
 def source_hash(method: type[Method]) -> str:
@@ -25,7 +25,8 @@ def source_hash(method: type[Method]) -> str:
 
 def run_key(method: Method, task: Task, *, seed: int) -> RunKey:
     """The key of a run: adapter code and parameters, task, networks and seed."""
-    names = [task.only("classifier"), *(name for role in method.needs.networks for name in task.dataset.names(role))]
+    roles = [role for role in method.needs.networks if task.explains_own or role not in HEADS]
+    names = [task.classifier, *(name for role in roles for name in task.dataset.names(role))]
     return RunKey(
         method=method.name,
         method_version=method.version,
@@ -35,6 +36,7 @@ def run_key(method: Method, task: Task, *, seed: int) -> RunKey:
         targets=task.rule,
         split=task.split,
         split_hash=task.dataset.split_hash,
+        classifier=task.classifier,
         networks={name: task.dataset.entry(name).sha256 for name in names},
         seed=seed,
     )
@@ -43,4 +45,5 @@ def run_key(method: Method, task: Task, *, seed: int) -> RunKey:
 def run_path(root: Path, key: RunKey) -> Path:
     """Folder of a run below ``root``: readable, and different for different keys."""
     split = "" if key.split == "test" else f"-{key.split}"
-    return root / f"{key.task}-{key.targets}{split}" / f"{key.method}-seed{key.seed}-{key.digest[:8]}"
+    classifier = "" if key.classifier == "classifier" else f"-{key.classifier}"
+    return root / f"{key.task}-{key.targets}{split}{classifier}" / f"{key.method}-seed{key.seed}-{key.digest[:8]}"

@@ -110,7 +110,7 @@ def produce(
         MethodFailed: the first ``TRIALS`` queries of a new run, or all of them, failed.
         CfbenchError: the adapter broke its contract; finished shards stay.
     """
-    judge = task.load(task.only("classifier"))
+    judge = task.load(task.classifier)
     method, counter = prepared.method, prepared.counter
     started = time.monotonic() - prepared.seconds
     fresh = not advance.variant and next(folder.positions(), None) is None
@@ -185,7 +185,7 @@ def complete(
     variant: str = "",
 ) -> None:
     """Produce what a run folder lacks of the first ``requested`` queries; only then is ``prepare`` called."""
-    judge = task.load(task.only("classifier"))
+    judge = task.load(task.classifier)
     advance = Advance(0, 0, 0, requested, variant)
     again: list[range] = []
     for shard in folder.shards():

@@ -32,6 +32,8 @@ class RunKey(_Model):
     targets: str
     split: str
     split_hash: str
+    classifier: str = "classifier"
+    """Name of the network explained."""
     networks: dict[str, str] = Field(description="sha256 of the classifier and of each network handed to the method")
     seed: int
     variant: str = ""

@@ -11,7 +11,7 @@ from cfbench.classifier import CallCounter, Classifier
 from cfbench.dataset import Images
 from cfbench.errors import AccessDenied, MissingResource
 from cfbench.needs import READERS, Needs
-from cfbench.task import Task
+from cfbench.task import HEADS, Task
 from cfbench.truth import Truth
 
 RESERVED = ("classifier", "oracle", "attribute-oracle", "extractor")
@@ -38,7 +38,7 @@ class MethodView:
         self._task = task
         self._needs = needs
         self.counter = CallCounter()
-        self.guarded: nn.Module = task.load(task.only("classifier"))
+        self.guarded: nn.Module = task.load(task.classifier)
         self.classifier = Classifier(
             self.guarded, num_classes=task.num_classes, gradients=needs.gradients, counter=self.counter
         )
@@ -98,10 +98,13 @@ class MethodView:
 
         Raises:
             AccessDenied: the method did not declare the role in ``needs.networks``.
-            MissingResource: such a network is not built yet; says which command builds it.
+            MissingResource: such a network is not built yet, or reads another classifier than the one explained; says
+                what to do.
         """
         if role not in self._needs.networks:
             raise AccessDenied(f"networks of role {role!r} were not declared; set needs = Needs(networks=({role!r},))")
+        if role in HEADS and not self._task.explains_own:
+            return self._own_head(role)
         loaded = {name: self._task.load(name) for name in self._task.dataset.names(role)}
         if role not in READERS:
             for network in loaded.values():
@@ -118,6 +121,16 @@ class MethodView:
             )
         [network] = found.values()
         return network
+
+    def _own_head(self, role: str) -> dict[str, nn.Module]:
+        """The head of that role which was trained together with the network explained."""
+        part = getattr(self.guarded, "heads", {}).get(role)
+        if part is None:
+            raise MissingResource(
+                f"the {role} of {self._task.key} reads the feature maps of {self._task.only('classifier')}, and "
+                f"{self._task.classifier} is explained, which has none of its own; explain another classifier"
+            )
+        return {f"{self._task.classifier}.{part}": self.guarded.get_submodule(part)}
 
     def _count(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self.counter.generated += len(inputs[0])

@@ -36,19 +36,19 @@ class DIP(Method):
         "arXiv 2010.12046 (2020)"
     )
     needs = Needs(gradients=True)
-    batch_size = 50
+    batch_size = 100
     quick = {"warmup": 5, "steps": 5}
 
     def __init__(
         self,
         *,
-        warmup: int = 150,
-        steps: int = 150,
-        warmup_rate: float = 0.01,
+        warmup: int = 100,
+        steps: int = 200,
+        warmup_rate: float = 0.02,
         rate: float = 0.002,
-        weight: float = 1.0,
-        confidence: float = 0.9,
-        widths: tuple[int, ...] = (16, 32, 64),
+        weight: float = 10.0,
+        confidence: float = 0.99,
+        widths: tuple[int, ...] = (16, 16, 32),
     ) -> None:
         if warmup < 0 or steps < 1 or min(warmup_rate, rate, weight) <= 0 or not 0 < confidence < 1:
             raise InvalidParameter(

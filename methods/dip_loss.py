@@ -33,13 +33,13 @@ class DIPLoss(DIP):
         self,
         *,
         guidance: float = 1.0,
-        warmup: int = 150,
-        steps: int = 150,
-        warmup_rate: float = 0.01,
+        warmup: int = 100,
+        steps: int = 200,
+        warmup_rate: float = 0.02,
         rate: float = 0.002,
-        weight: float = 1.0,
-        confidence: float = 0.9,
-        widths: tuple[int, ...] = (16, 32, 64),
+        weight: float = 10.0,
+        confidence: float = 0.99,
+        widths: tuple[int, ...] = (16, 16, 32),
     ) -> None:
         if guidance < 0:
             raise InvalidParameter(f"guidance is {guidance}; expected at least 0")

@@ -55,7 +55,7 @@ class DISC(Method):
         "model inversion, NeurIPS 2021, arXiv 2109.14274"
     )
     needs = Needs(gradients=True, networks=("loss-estimator", "duq"))
-    batch_size = 50
+    batch_size = 100
     quick = {"warmup": 5, "steps": 5}
 
     def __init__(
@@ -64,15 +64,15 @@ class DISC(Method):
         prior: Literal["pixels", "dip", "siren", "fourier"] = "dip",
         consistency: Literal["none", "dep", "duq"] = "dep",
         progressive: Literal["off", "layers", "target", "weights"] = "off",
-        warmup: int = 150,
-        steps: int = 150,
-        warmup_rate: float = 0.01,
+        warmup: int = 100,
+        steps: int = 200,
+        warmup_rate: float = 0.02,
         rate: float = 0.002,
         matching: float = 1.0,
-        target: float = 1.0,
+        target: float = 10.0,
         guidance: float = 1.0,
         smooth: float = 0.0,
-        confidence: float = 0.9,
+        confidence: float = 0.99,
     ) -> None:
         if (
             warmup < 0

@@ -13,6 +13,7 @@ import typer
 
 from cfbench.cli.options import (
     INTERRUPTED,
+    ClassifierOption,
     DeviceOption,
     MethodOption,
     QuerySplit,
@@ -49,6 +50,7 @@ def evaluate(
     task: TaskOption = None,
     targets: TargetsOption = TargetRule.near,
     split: Annotated[QuerySplit, typer.Option(help="test, or validation for tuning.")] = QuerySplit.test,
+    classifier: ClassifierOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Run seeds 0 .. N-1.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N queries; the record is partial.")] = None,
     out: Annotated[Path, typer.Option(help="Folder below which each run gets its own.")] = Path("runs"),
@@ -72,7 +74,7 @@ def evaluate(
     from cfbench.cli.tables import print_record
     from cfbench.harness import evaluate as run
 
-    chosen = make_task(task, targets, split, device)
+    chosen = make_task(task, targets, split, device, classifier)
     console = Console()
     failed = 0
     for seed in range(seeds):

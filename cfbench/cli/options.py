@@ -45,6 +45,10 @@ TaskOption = Annotated[
 TargetsOption = Annotated[
     TargetRule, typer.Option("--targets", help="near: the classifier's second class; any: a seeded other class.")
 ]
+ClassifierOption = Annotated[
+    str | None,
+    typer.Option("--classifier", help="Explain this network of the task instead, such as a robust classifier."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device, such as cpu or cuda.")]
 
 
@@ -56,7 +60,7 @@ def dataset_of(task: str | None) -> Dataset:
     return load_dataset(task or DEFAULT)
 
 
-def make_task(task: str | None, targets: str, split: str, device: str) -> Task:
+def make_task(task: str | None, targets: str, split: str, device: str, classifier: str | None = None) -> Task:
     """The task that the options name.
 
     Raises:
@@ -71,7 +75,7 @@ def make_task(task: str | None, targets: str, split: str, device: str) -> Task:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise InvalidParameter(f"device {device!r} cannot be used here: {reason}; try --device cpu") from error
-    return Task(dataset_of(task), targets=targets, split=split, device=device)
+    return Task(dataset_of(task), targets=targets, split=split, device=device, classifier=classifier)
 
 
 def make_method(name: str, settings: list[str] | None) -> Method:

@@ -108,7 +108,7 @@ def _score_run(run: Path, task: str | None, device: str) -> None:
 
     folder = RunFolder(run)
     key = folder.key()
-    chosen = make_task(task or key.task, key.targets, key.split, device)
+    chosen = make_task(task or key.task, key.targets, key.split, device, key.classifier)
     record, before = rescore(folder, chosen)
     console = Console()
     print_record(console, record)

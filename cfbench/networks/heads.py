@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,12 @@ class JointClassifier(FeatureNetwork):
 
     Args:
         classifier: whose parts are taken over. estimator: reads its feature maps.
+
+    Attributes:
+        heads: names of the parts that read its feature maps, by role.
     """
+
+    heads: ClassVar[Mapping[str, str]] = {"loss-estimator": "estimator"}
 
     def __init__(self, classifier: FeatureNetwork, estimator: LossEstimator) -> None:
         self.adopt(classifier)

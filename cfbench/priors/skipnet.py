@@ -115,8 +115,8 @@ class SkipNet(Prior):
         random: QueryRandom,
         image_shape: tuple[int, int, int],
         *,
-        widths: Sequence[int] = (16, 32, 64),
-        noise: int = 32,
+        widths: Sequence[int] = (16, 16, 32),
+        noise: int = 16,
     ) -> None:
         super().__init__(len(random))
         channels, height, width = image_shape
