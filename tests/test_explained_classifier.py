@@ -89,8 +89,6 @@ def test_it_is_part_of_what_a_run_is(dataset: Dataset, joint: Task) -> None:
         ("jiont", UnknownName, "no network 'jiont'"),
     ],
 )
-def test_what_cannot_be_explained_is_refused(
-    dataset: Dataset, name: str, error: type[Exception], message: str
-) -> None:
+def test_what_cannot_be_explained_is_refused(dataset: Dataset, name: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Task(dataset, classifier=name)

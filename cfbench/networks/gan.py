@@ -60,7 +60,7 @@ class GAN(nn.Module):
         return mean, logvar.clamp(-12, 6)
 
     def encode(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Latents ``[B, latent]`` from which the generator makes about these images of ``classes``, ``[B]`` or weights."""
+        """Latents ``[B, latent]`` from which the generator makes these images of ``classes``, ``[B]`` or weights."""
         return self.posterior(images, classes)[0]
 
     def reconstruct(self, images: Tensor, classes: Tensor) -> Tensor:
