@@ -131,6 +131,8 @@ class Dataset(ABC):
     """Whether a split has equally many images of each class; if not, as equally many as there are."""
     remedy: ClassVar[str] = "reinstall cfbench-vision"
     """What to do when a packaged file is missing or damaged."""
+    shareable: ClassVar[bool] = True
+    """Whether its pictures may be published, as in a contact sheet."""
     truth: ClassVar[Truth | None] = None
     """The renderer of a synthetic data set, by which factors of images are read and set."""
     subfolder: ClassVar[str] = ""

@@ -33,7 +33,9 @@ class Altered(Task):
     """
 
     def __init__(self, task: Task, *, images: Tensor | None = None, targets: Tensor | None = None) -> None:
-        super().__init__(task.dataset, targets=task.rule, split=task.split, device=task.device, classifier=task.classifier)
+        super().__init__(
+            task.dataset, targets=task.rule, split=task.split, device=task.device, classifier=task.classifier
+        )
         if images is not None:
             self.stored = images
         if targets is not None:
