@@ -53,7 +53,7 @@ class Row(_Model):
 class Part(_Model):
     """Rows that are compared with the first of them, on each of some tasks.
 
-    Fields are the arguments of :class:`cfbench.task.Task` and :func:`cfbench.harness.evaluate`; ``seeds`` are 0 to N - 1.
+    Fields are arguments of :class:`cfbench.task.Task` and :func:`cfbench.harness.evaluate`; seeds are 0 to N - 1.
     """
 
     name: Name
