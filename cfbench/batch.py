@@ -160,6 +160,12 @@ class Batch:
         return self.judges.truth.minimal(self.stored_queries, self.targets)
 
     @cached_property
+    def objects(self) -> Tensor:
+        """Where the object of each query is, bool ``[B, H, W]``."""
+        assert self.judges.objects is not None
+        return self.judges.objects(self.stored_queries)
+
+    @cached_property
     def verdicts(self) -> Tensor:
         """Class of each counterfactual by the network explained, or as given where there is no network, ``[B]``."""
         return self.prediction(self.judges.classifier) if self.given is None else self.given

@@ -18,7 +18,7 @@ from cfbench.metrics.base import FAMILIES, Metric
 from cfbench.paired import Pair, paired_differences
 from cfbench.record import TABLE, Record, Score
 from cfbench.registry import metric_of
-from cfbench.stats import LEVEL, Floats
+from cfbench.stats import LEVEL, Floats, mean_interval
 
 SUBSETS = ("all", "flipped")
 COLUMNS = ("query_id", "target", "flipped")
@@ -127,7 +127,13 @@ class _Row:
     reason: str = ""
 
 
-def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, subset: str = "all") -> pd.DataFrame:
+def compare(
+    groups: Sequence[Group],
+    *,
+    metrics: Sequence[str] | None = None,
+    subset: str = "all",
+    against_first: bool = False,
+) -> pd.DataFrame:
     """Compare groups of runs pairwise, metric by metric, on shared queries.
 
     Failed queries count as unchanged and not flipped, as in the scores. Means of query values and jackknifed set
@@ -137,6 +143,7 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
         groups: two or more, from :func:`group_runs`.
         metrics: names; by default every registered metric that both groups have.
         subset: ``all``, or ``flipped``: the queries that every run of both groups flipped.
+        against_first: compare each other group, as A, with the first one, as B, instead of all pairs.
 
     Returns:
         A row a pair and metric: ``metric, better, a, b, seeds_a, seeds_b, n, mean_a, mean_b, difference, low, high, p,
@@ -156,7 +163,8 @@ def compare(groups: Sequence[Group], *, metrics: Sequence[str] | None = None, su
         if name not in scored:
             raise InvalidParameter(f"no run has a score of {name}; choose among {', '.join(sorted(scored))}")
     classes = _registered(scored if metrics is None else set(metrics))
-    rows = [row for a, b in itertools.combinations(groups, 2) for row in _rows(a, b, classes, subset)]
+    pairs = ((group, groups[0]) for group in groups[1:]) if against_first else itertools.combinations(groups, 2)
+    rows = [row for a, b in pairs for row in _rows(a, b, classes, subset)]
     if not rows:
         raise InvalidParameter(f"nothing to compare: no group has a value of {', '.join(classes)} on subset {subset}")
     differences = iter(paired_differences([row.pair for row in rows if row.pair]))
@@ -196,12 +204,17 @@ def _verdict(difference: float, p: float, better: str) -> str:
     return "A better" if (difference > 0) == (better == "higher") else "B better"
 
 
+def _on_shared_queries(runs: Sequence[Run]) -> list[pd.DataFrame]:
+    """The query tables of runs, cut to the queries that all of them have, in the order of the first."""
+    shared = reduce(lambda left, right: left.intersection(right, sort=False), (run.table.index for run in runs))
+    return [run.table.loc[shared] for run in runs]
+
+
 def _rows(a: Group, b: Group, classes: dict[str, type[Metric]], subset: str) -> list[_Row]:
     runs = (*a.runs, *b.runs)
-    shared = reduce(lambda left, right: left.intersection(right, sort=False), (run.table.index for run in runs))
-    if shared.empty:
+    tables = _on_shared_queries(runs)
+    if tables[0].empty:
         raise RunMismatch(f"{a.label} and {b.label} share no query; give runs that explain the same queries")
-    tables = [run.table.loc[shared] for run in runs]
     if subset == "flipped":
         kept = np.logical_and.reduce([table["flipped"].to_numpy(dtype=bool) for table in tables])
         tables = [table[kept] for table in tables]
@@ -230,8 +243,7 @@ def _row(name: str, a: Group, b: Group, scores: list[Score | None], tables: list
     elif len({score.network for score in present}) > 1:
         reason = "other network"
     elif per_query := all(name in table for table in tables):
-        values = np.stack([table[name].to_numpy(dtype=np.float64) for table in tables])
-        values = values[:, ~np.isnan(values).any(axis=0)]
+        values = _query_values(name, tables)
         n = values.shape[1]
         reason = "" if n > 1 else "fewer than two shared queries with a value"
     elif len(replicates) > 1 or min(replicates) < 2:
@@ -243,6 +255,40 @@ def _row(name: str, a: Group, b: Group, scores: list[Score | None], tables: list
     if reason:
         return _Row(name, a, b, reason=reason)
     return _Row(name, a, b, pair=Pair(values[:size], values[size:], groups=not per_query), n=n)
+
+
+def _query_values(name: str, tables: list[pd.DataFrame]) -> Floats:
+    """Values ``[runs, queries]`` of a metric on the queries on which every run has one."""
+    values = np.stack([table[name].to_numpy(dtype=np.float64) for table in tables])
+    return np.asarray(values[:, ~np.isnan(values).any(axis=0)])
+
+
+def pooled(group: Group, metric: str) -> Score | None:
+    """The score of a metric over all queries and seeds of a group; None where no run has it.
+
+    Of one seed, or of several that gave the same values, it is the score of the run. Of several it is their mean on the
+    queries on which all have a value, with the interval of :func:`cfbench.stats.mean_interval`, which holds for new
+    seeds too and is None of two.
+    """
+    scores = [score for run in group.runs if (score := run.record.scores.get(metric, {}).get("all"))]
+    absent = next((score for score in scores if score.value is None), None)
+    if len(scores) < len(group.runs) or absent:
+        return absent
+    tables = _on_shared_queries(group.runs)
+    first, corrected = scores[0], None
+    value, n = float(np.mean([score.value for score in scores])), first.n
+    values = np.empty((len(scores), 0))
+    if all(metric in table for table in tables):
+        values = _query_values(metric, tables)
+        value, n = float(values.mean()), values.shape[1]
+    elif len({len(score.replicates or ()) for score in scores}) == 1 and first.replicates:
+        values = pseudo_values(scores)
+        corrected = float(values.mean()) if first.corrected is not None else None
+    if len(scores) == 1 or (values.size and (values == values[0]).all()):
+        return first
+    interval = mean_interval(values)
+    reason = None if interval else "no interval is known to cover"
+    return first.model_copy(update={"value": value, "ci95": interval, "n": n, "corrected": corrected, "reason": reason})
 
 
 def pseudo_values(scores: list[Score]) -> Floats:

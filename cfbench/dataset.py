@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cfbench.errors import CorruptFile, MissingResource, UnknownName
 from cfbench.files import cache_dir, content_hash, read_verified, write_atomic
 from cfbench.manifest import FileEntry, Manifest, NetworkEntry, file_entry
+from cfbench.objects import Objects
 from cfbench.session import Session
 from cfbench.truth import Truth
 
@@ -131,8 +132,12 @@ class Dataset(ABC):
     """Whether a split has equally many images of each class; if not, as equally many as there are."""
     remedy: ClassVar[str] = "reinstall cfbench-vision"
     """What to do when a packaged file is missing or damaged."""
+    shareable: ClassVar[bool] = True
+    """Whether its pictures may be published, as in a contact sheet."""
     truth: ClassVar[Truth | None] = None
     """The renderer of a synthetic data set, by which factors of images are read and set."""
+    objects: ClassVar[Objects | None] = None
+    """Finds the object in images, see :mod:`cfbench.objects`; None where no rule is good enough."""
     subfolder: ClassVar[str] = ""
     """Where the packaged files lie below the folder of the module, for modules that define several data sets."""
 

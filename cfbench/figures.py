@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+DIVERGING = "RdBu_r"
+"""Colours of signed differences: blue is darker, red brighter, white unchanged."""
 
 
 def strip(query: Tensor, counterfactual: Tensor, *, titles: tuple[str, str]) -> Figure:
@@ -27,9 +30,9 @@ def strip(query: Tensor, counterfactual: Tensor, *, titles: tuple[str, str]) -> 
         pixels = image.permute(1, 2, 0).cpu().numpy()
         axis.imshow(pixels, cmap="gray", vmin=0, vmax=255)
         _frame(axis, title)
-    difference = (counterfactual.int() - query.int()).float().mean(0).div(255).cpu().numpy()
-    bound = max(float(abs(difference).max()), 1 / 255)
-    drawn = axes[2].imshow(difference, cmap="RdBu_r", vmin=-bound, vmax=bound)
+    change = signed_change(query, counterfactual)
+    bound = max(float(change.abs().max()), 1 / 255)
+    drawn = axes[2].imshow(change.numpy(), cmap=DIVERGING, vmin=-bound, vmax=bound)
     _frame(axes[2], "difference")
     figure.colorbar(drawn, ax=axes[2], shrink=0.85)
     return figure
@@ -42,10 +45,54 @@ def contact_sheet(rows: Mapping[str, Tensor], *, title: str, columns: int) -> Fi
         rows: 8-bit images ``[N, C, H, W]`` (C = 1 or 3) by the name of their row, of one shape, N at most ``columns``.
         title: above them all. columns: images a row that there is room for.
     """
+    figure, _ = _sheet(rows, title, columns)
+    return figure
+
+
+def change_sheet(
+    queries: Tensor, counterfactuals: Tensor, *, captions: Sequence[str], title: str, bound: float
+) -> Figure:
+    """Queries, their counterfactuals and the signed differences below each other, at their own pixels.
+
+    Args:
+        queries, counterfactuals: 8-bit images ``[N, C, H, W]``, C = 1 or 3. captions: text below each column.
+        title: above them all. bound: mean difference of the channels, in (0, 1], at the ends of the colours' scale.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    norm, colours = Normalize(-bound, bound), colormaps[DIVERGING]
+    coloured = torch.from_numpy(colours(norm(signed_change(queries, counterfactuals).numpy()), bytes=True)[..., :3])
+    rows = {"query": queries, "counterfactual": counterfactuals, "difference": coloured.permute(0, 3, 1, 2)}
+    in_colour = {name: images.cpu().expand(-1, 3, -1, -1) for name, images in rows.items()}
+    figure, axis = _sheet(in_colour, title, len(captions), margins=(2.3, 0.9))
+    width = queries.shape[3]
+    places = [column * (width + _gap(queries)) + width / 2 for column in range(len(captions))]
+    axis.set_xticks(places, captions, fontsize=6)
+    figure.colorbar(ScalarMappable(norm, colours), ax=axis, shrink=0.8, pad=0.01).ax.tick_params(labelsize=7)
+    return figure
+
+
+def signed_change(queries: Tensor, counterfactuals: Tensor) -> Tensor:
+    """Mean difference of the channels of 8-bit images ``[..., C, H, W]``, in [-1, 1], ``[..., H, W]`` on the CPU."""
+    return (counterfactuals.int() - queries.int()).float().mean(-3).div(255).cpu()
+
+
+def _gap(images: Tensor) -> int:
+    """Pixels between the images of a sheet."""
+    return max(1, images.shape[2] // 16)
+
+
+def _sheet(
+    rows: Mapping[str, Tensor], title: str, columns: int, *, margins: tuple[float, float] = (1.5, 0.5)
+) -> tuple[Figure, Axes]:
+    """A sheet and its axis; ``margins`` are inches beside and above or below the images."""
     from matplotlib.figure import Figure
 
-    channels, height, width = next(iter(rows.values())).shape[1:]
-    gap = max(1, height // 16)
+    first = next(iter(rows.values()))
+    channels, height, width = first.shape[1:]
+    gap = _gap(first)
     sheet = torch.full((channels, len(rows) * (height + gap) - gap, columns * (width + gap) - gap), 255).byte()
     for row, images in enumerate(rows.values()):
         top = row * (height + gap)
@@ -53,7 +100,8 @@ def contact_sheet(rows: Mapping[str, Tensor], *, title: str, columns: int) -> Fi
             left = column * (width + gap)
             sheet[:, top : top + height, left : left + width] = image.cpu()
     inches = 0.6 * columns
-    figure = Figure(figsize=(inches + 1.5, inches * sheet.shape[1] / sheet.shape[2] + 0.5), layout="constrained")
+    size = inches + margins[0], inches * sheet.shape[1] / sheet.shape[2] + margins[1]
+    figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
     axis.imshow(sheet.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     _frame(axis, title)
@@ -61,7 +109,7 @@ def contact_sheet(rows: Mapping[str, Tensor], *, title: str, columns: int) -> Fi
     axis.tick_params(length=0)
     for spine in axis.spines.values():
         spine.set_visible(False)
-    return figure
+    return figure, axis
 
 
 def _frame(axis: Axes, title: str) -> None:

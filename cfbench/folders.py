@@ -27,6 +27,8 @@ class FolderDataset(Dataset):
     never ranked beside the others.
     """
 
+    shareable = False
+
     @abstractmethod
     def pictures(self, root: Path | None, numbers: list[int]) -> Tensor:
         """8-bit images of the published numbers ``[N, C, H, W]``, from the user's folder.

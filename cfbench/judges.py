@@ -18,6 +18,7 @@ from cfbench.files import sha256_bytes
 from cfbench.imagenet import imagenet_space
 from cfbench.images import dequantise
 from cfbench.networks import FeatureNetwork, fold
+from cfbench.objects import Objects
 from cfbench.spaces import Space, space_of
 from cfbench.truth import Truth
 
@@ -40,6 +41,7 @@ ABSENT = {
     "stages": "the extractor has no readable stages",
     "reference": "there are no held-out real images",
     "truth": "there is no renderer that knows the true factors",
+    "objects": "the data set does not say where the object is",
     "costs": "the images were made elsewhere",
     "autoencoder": "there are no autoencoders of all and of each class",
 }
@@ -75,6 +77,7 @@ class Judges:
         device: where networks and images are put.
         reference: gives held-out real images; None where there are none.
         truth: the renderer of a synthetic data set; None for real images.
+        objects: finds the object in images; None where nobody does.
         attributes: names of the attributes that networks of role ``attribute-oracle`` judge.
         target_attributes: the attributes that define the classes.
         verdicts: identity of predictions that are given instead of a classifier. costs: whether costs are known.
@@ -89,6 +92,7 @@ class Judges:
         device: torch.device | str = "cpu",
         reference: Callable[[], Images] | None = None,
         truth: Truth | None = None,
+        objects: Objects | None = None,
         attributes: tuple[str, ...] = (),
         target_attributes: tuple[str, ...] = (),
         verdicts: str | None = None,
@@ -101,6 +105,7 @@ class Judges:
         self.image_shape = image_shape
         self.device = torch.device(device)
         self.truth = truth
+        self.objects = objects
         self.attributes = attributes
         self.target_attributes = target_attributes
         self.verdicts = verdicts
@@ -127,6 +132,7 @@ class Judges:
             device=task.device,
             reference=partial(dataset.split, "reference"),
             truth=dataset.truth,
+            objects=dataset.objects,
             attributes=dataset.attributes,
             target_attributes=dataset.target_attributes,
         )
@@ -206,6 +212,8 @@ class Judges:
                 there = self._reference is not None
             case "truth":
                 there = self.truth is not None
+            case "objects":
+                there = self.objects is not None
             case "costs":
                 there = self.costs
             case "autoencoder":

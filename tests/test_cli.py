@@ -44,7 +44,7 @@ def test_help_is_light() -> None:
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("list", "prepare", "evaluate", "explain", "score", "doctor"):
+    for command in ("list", "prepare", "evaluate", "explain", "score", "compare", "study", "doctor"):
         assert command in done.stdout
 
 
@@ -175,6 +175,7 @@ def test_failed_queries_give_exit_code_3_and_a_record(cfbench: Command, toy_key:
         (["evaluate", "--method", "pgd", "--device", "abacus"], ["device 'abacus'", "--device cpu"]),
         (["list", "metrics", "fliprate"], ["unknown metric 'fliprate'", "flip_rate"]),
         (["score", "nowhere"], ["nowhere is not a run folder"]),
+        (["study", "none.toml"], ["none.toml is missing", "TOML file of a study"]),
         (["prepare", "--only", "oracle-2"], ["--only goes with --train"]),
         (["prepare", "--train", "--only", "oracle-9"], ["unknown network 'oracle-9'", "oracle-2"]),
         (["explain", "--method", "pgd"], ["give either --image FILE or --query ID"]),

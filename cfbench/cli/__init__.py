@@ -13,6 +13,7 @@ from cfbench.cli.explain import explain
 from cfbench.cli.listing import list_things
 from cfbench.cli.prepare import prepare
 from cfbench.cli.score import score
+from cfbench.cli.study import study
 from cfbench.errors import CfbenchError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command()(evaluate)
 app.command()(explain)
 app.command()(score)
 app.command()(compare)
+app.command()(study)
 app.command()(doctor)
 
 

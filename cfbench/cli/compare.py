@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfbench.cli.options import shown
-from cfbench.cli.tables import number
+from cfbench.markdown import number
 
 if TYPE_CHECKING:
     import pandas as pd

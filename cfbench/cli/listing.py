@@ -85,6 +85,7 @@ WORDS = {
     "stages": "readable stages of the extractor",
     "reference": "held-out real images",
     "truth": "a renderer that knows the factors",
+    "objects": "a data set that says where the object is",
     "costs": "a run of cfbench",
     "autoencoder": "autoencoders of all and of each class",
 }

@@ -60,21 +60,30 @@ def dataset_of(task: str | None) -> Dataset:
     return load_dataset(task or DEFAULT)
 
 
-def make_task(task: str | None, targets: str, split: str, device: str, classifier: str | None = None) -> Task:
-    """The task that the options name.
+def check_device(device: str) -> None:
+    """Have torch use a device.
 
     Raises:
-        InvalidParameter: torch does not know the device or cannot use it here.
+        InvalidParameter: torch does not know it or cannot use it here.
     """
     import torch
-
-    from cfbench.task import Task
 
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise InvalidParameter(f"device {device!r} cannot be used here: {reason}; try --device cpu") from error
+
+
+def make_task(task: str | None, targets: str, split: str, device: str, classifier: str | None = None) -> Task:
+    """The task that the options name.
+
+    Raises:
+        InvalidParameter: torch does not know the device or cannot use it here.
+    """
+    from cfbench.task import Task
+
+    check_device(device)
     return Task(dataset_of(task), targets=targets, split=split, device=device, classifier=classifier)
 
 

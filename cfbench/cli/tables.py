@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cfbench.markdown import number
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from cfbench.record import Record, Score
-
-
-def number(value: float | None) -> str:
-    """Three significant digits, or a dash where there is none."""
-    return "-" if value is None else f"{value:.3g}"
 
 
 def _cell(score: Score | None, count: int) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from cfbench.dataset import Dataset, NetworkSpec, RawData
 from cfbench.idx import published_pairs
 from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+from cfbench.objects import Brighter
 from cfbench.zoo import Zoo
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -34,6 +35,7 @@ class FashionMNIST(Dataset):
     title = "Fashion-MNIST"
     classes = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
     image_shape = (1, 28, 28)
+    objects = Brighter(25)
     licence = "MIT, (c) 2017 Zalando SE"
     citation = "Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747 (2017)"
     homepage = "https://github.com/zalandoresearch/fashion-mnist"

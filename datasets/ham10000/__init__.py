@@ -16,6 +16,7 @@ from cfbench.files import sha256_bytes
 from cfbench.folders import FolderDataset
 from cfbench.networks import ConvMixer, DenseNet, EfficientNetLite, MobileNet, PlainCNN, ResNet
 from cfbench.networks.efficientnet import load_imagenet, map_widths
+from cfbench.objects import DarkerThanBorder
 from cfbench.pictures import read_pictures
 from cfbench.zoo import Zoo
 
@@ -149,6 +150,7 @@ class HAM10000(FolderDataset):
     title = "HAM10000"
     classes = DIAGNOSES
     image_shape = (3, SIDE, SIDE)
+    objects = DarkerThanBorder()
     licence = "CC BY-NC 4.0, (c) Medical University of Vienna; not shipped"
     citation = "Tschandl, Rosendahl, Kittler: The HAM10000 dataset, Scientific Data 5 (2018)"
     homepage = "https://doi.org/10.7910/DVN/DBW86T"

@@ -22,6 +22,7 @@ from cfbench.files import read_verified, write_atomic
 from cfbench.manifest import FileEntry, file_entry
 from cfbench.networks import EfficientNetLite
 from cfbench.networks.efficientnet import load_imagenet
+from cfbench.objects import DarkerThanBorder
 from cfbench.pictures import read_jpegs, read_pictures, write_jpegs
 from cfbench.zoo import Zoo
 
@@ -121,6 +122,7 @@ class ISIC2017(Dataset):
     title = "ISIC 2017"
     classes = CLASSES
     image_shape = (3, SIDE, SIDE)
+    objects = DarkerThanBorder()
     licence = "CC-0, as ISIC states"
     citation = "Codella et al.: Skin lesion analysis toward melanoma detection, ISBI 2018 (arXiv 1710.05006)"
     homepage = "https://challenge.isic-archive.com/data/#2017"

@@ -9,6 +9,7 @@ from typing import ClassVar
 from cfbench.dataset import Dataset, NetworkSpec, RawData
 from cfbench.idx import published_pairs
 from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
+from cfbench.objects import Brighter
 from cfbench.zoo import Zoo
 
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist"
@@ -33,6 +34,7 @@ class MNIST(Dataset):
     title = "MNIST"
     classes = tuple("0123456789")
     image_shape = (1, 28, 28)
+    objects = Brighter(25)
     licence = "CC BY-SA 3.0, (c) Yann LeCun and Corinna Cortes, derived from NIST's special databases 1 and 3"
     citation = (
         "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "

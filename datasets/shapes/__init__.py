@@ -98,6 +98,7 @@ class Shapes(Dataset):
     homepage = "none"
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 2000, "pool": 4000}
     truth = Renderer()
+    objects = truth.objects
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": ZOO.trained(
             "classifier", "PlainCNN 16-32-64, depth 2", PlainCNN, widths=WIDTHS, depth=2, epochs=4, seed=1, half=False

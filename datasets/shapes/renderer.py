@@ -192,6 +192,11 @@ class Renderer:
             columns.append(((level - 1).square().sum(1) < (level - plain).square().sum(1)).float())
         return torch.stack(columns, dim=1)
 
+    def objects(self, images: Tensor) -> Tensor:
+        """Pixels more than half covered by the shape, bool ``[B, 32, 32]``; see :class:`cfbench.objects.Objects`."""
+        factors = self.read(images)
+        return self._cover(factors[:, 0], *factors[:, 2:5].T) > 0.5
+
     def minimal(self, images: Tensor, targets: Tensor) -> Tensor:
         """The same images with another shape, 8-bit ``[B, 3, 32, 32]``."""
         factors = self.read(images)

@@ -120,6 +120,7 @@ class _Confounded(Dataset):
     homepage = "none"
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 500, "validation": 200, "reference": 1000, "pool": 2000}
     truth = RENDERER
+    objects = truth.objects
 
     def raw(self, root: Path | None) -> RawData:
         return draw(RENDERER)
