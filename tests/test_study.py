@@ -177,7 +177,7 @@ def test_only_some_and_a_run_that_cannot_be_made(key: str, tmp_path: Path, capsy
     common = ("study", file, "--out", tmp_path / "runs", "--collect", tmp_path / "tables")
     assert exit_code(*common) == 3
     errors = capsys.readouterr().err
-    assert "1 of the runs could not be made" in errors
+    assert "1 could not be made" in errors
     assert "attacks/toy/broken seed 0: method " in errors
     table = (tmp_path / "tables" / "attacks-toy.md").read_text()
     assert "not run: `broken` (1 of 1 seeds)" in table
@@ -185,6 +185,24 @@ def test_only_some_and_a_run_that_cannot_be_made(key: str, tmp_path: Path, capsy
     assert exit_code(*common, "--only", "ident*") == 0
     assert exit_code(*common, "--only", "nothing") == 2
     assert "'nothing'" in capsys.readouterr().err
+
+
+def test_a_damaged_run_is_reported_and_the_other_tables_are_written(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "toys.toml"
+    rows = '[[part.row]]\nmethod = "identity"\n'
+    other = text_of(key, rows, seeds="1", limit="4", targets='"any"', name='"others"')
+    file.write_text(text_of(key, rows, seeds="1", limit="4") + other[other.index("[[part]]") :])
+    assert exit_code("study", file, "--out", tmp_path / "runs") == 0
+    (tmp_path / "toys" / "others-toy.md").unlink()
+    study = Study.read(file)
+    (folder_of(study.cells[0], 0, tmp_path / "runs") / "queries.parquet").write_bytes(b"not a table")
+    assert exit_code("study", file, "--out", tmp_path / "runs") == 3
+    errors = capsys.readouterr().err
+    assert "attacks/toy, its table: " in errors
+    assert "is damaged" in errors
+    assert (tmp_path / "toys" / "others-toy.md").is_file()
 
 
 @pytest.mark.parametrize(

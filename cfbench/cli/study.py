@@ -66,7 +66,11 @@ def study(
                         failures.append(f"{name}: {error}")
                         display.report(failures[-1])
                     display.end(made=made)
-                written += _collect(plan, table[0], out, target, all_sheets)
+                try:
+                    written += _collect(plan, table[0], out, target, all_sheets)
+                except CfbenchError as error:
+                    failures.append(f"{table[0].part.name}/{table[0].dataset}, its table: {error}")
+                    display.report(failures[-1])
     except KeyboardInterrupt:
         print("stopped; finished shards are kept: give the same command again to go on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -76,7 +80,7 @@ def study(
         console.print(f"table: {shown(path)}", soft_wrap=True, highlight=False)
     console.print(f"records and sheets: {shown(target)}; runs: {shown(out)}", soft_wrap=True, highlight=False)
     if failures:
-        print(f"error: {len(failures)} of the runs could not be made:", *failures, sep="\n  ", file=sys.stderr)
+        print(f"error: {len(failures)} could not be made:", *failures, sep="\n  ", file=sys.stderr)
         console.print(f"next: cfbench study {file}, when what they need is there", soft_wrap=True, highlight=False)
         raise typer.Exit(FAILED_RUNS)
     console.print("next: cfbench compare RUN RUN, of two run folders", soft_wrap=True, highlight=False)
