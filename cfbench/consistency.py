@@ -12,18 +12,22 @@ from cfbench.networks import DUQHead, LossEstimator
 
 
 class ErrorPrediction:
-    """Direct error prediction: ``max(0, E(x') - tau)`` of a loss estimator E.
+    """Direct error prediction: ``max(0, E(x') - tau + margin)`` of a loss estimator E.
 
     tau is the median estimate over the training images that the classifier gets right; without it a ranking head,
     which has no scale, would drift to minus infinity (our reading of arXiv 2010.12046 and 2109.14274).
+
+    Args:
+        estimator: E. margin: how far below tau an estimate costs nothing.
     """
 
-    def __init__(self, estimator: LossEstimator) -> None:
+    def __init__(self, estimator: LossEstimator, margin: float = 0.0) -> None:
         self.estimator = estimator
+        self.margin = margin
 
     def __call__(self, maps: Sequence[Tensor], targets: Tensor) -> Tensor:
         """``[B]`` of feature maps; the classes asked for do not matter."""
-        hinge: Tensor = (self.estimator(maps) - self.estimator.threshold).clamp_min(0)
+        hinge: Tensor = (self.estimator(maps) - self.estimator.threshold + self.margin).clamp_min(0)
         return hinge
 
 

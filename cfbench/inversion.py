@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cfbench.classifier import Classifier
+from cfbench.errors import InvalidParameter
 from cfbench.priors import Prior
 
 WORTH_LEAVING = 0.75
@@ -117,13 +118,17 @@ class Objective:
     ``matching * sum_l w_l |Psi_l(x') - Psi_l(x)|^2 / size_l + target * CE(F(x'), t) + consistency(x')
     + smooth * TV(x')``
 
-    with the weights w_l and a factor on the second term from the schedule.
+    with the weights w_l and a factor on the second term from the schedule; w_l is 0 outside ``layers``.
 
     Args:
         classifier: F, whose feature maps Psi_l are read.
         images: queries x ``[B, C, H, W]``. targets: t, ``[B]``.
         matching, target, smooth: weights. consistency: further term, and its weight.
         schedule: how the weights go along.
+        layers: the feature maps that are matched, 0 the first; by default all.
+
+    Raises:
+        InvalidParameter: the classifier has no such feature map.
     """
 
     def __init__(
@@ -137,6 +142,7 @@ class Objective:
         smooth: float = 0.0,
         consistency: tuple[Consistency, float] | None = None,
         schedule: Schedule = unstaged,
+        layers: Sequence[int] | None = None,
     ) -> None:
         self.classifier = classifier
         self.targets = targets
@@ -147,10 +153,18 @@ class Objective:
         self.schedule = schedule
         with torch.no_grad():
             self.wanted, _ = classifier.outputs(images)
+        self.layers = range(len(self.wanted)) if layers is None else layers
+        if unknown := set(self.layers) - set(range(len(self.wanted))):
+            raise InvalidParameter(
+                f"layers are {list(self.layers)}, and {min(unknown)} is not a feature map of the classifier; expected 0 "
+                f"to {len(self.wanted) - 1}"
+            )
 
     def stage(self, share: float) -> Stage:
         """The schedule's stage at a share of the steps."""
-        return self.schedule(share, len(self.wanted))
+        stage = self.schedule(share, len(self.wanted))
+        matched = [weight if layer in self.layers else 0.0 for layer, weight in enumerate(stage.maps)]
+        return replace(stage, maps=matched)
 
     def keep(self, kept: Tensor) -> None:
         """Go on with the images of ``kept`` [b], indices."""

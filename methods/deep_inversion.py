@@ -42,13 +42,13 @@ class DeepInversion(Method):
     def __init__(
         self,
         *,
-        steps: int = 200,
+        steps: int = 100,
         rate: float = 0.01,
         matching: float = 1.0,
-        target: float = 1.0,
-        smooth: float = 0.1,
-        statistics: float = 0.1,
-        confidence: float = 0.9,
+        target: float = 100.0,
+        smooth: float = 10.0,
+        statistics: float = 10.0,
+        confidence: float = 0.99,
     ) -> None:
         if steps < 1 or min(rate, target) <= 0 or min(matching, smooth, statistics) < 0 or not 0 < confidence < 1:
             raise InvalidParameter(

@@ -26,6 +26,7 @@ class DIP(Method):
         warmup_rate, rate: Adam's learning rates; too high a ``rate`` throws the image far beyond the boundary at once.
         weight: weight of the cross-entropy to the target.
         confidence: target probability at which an image is taken, in (0, 1).
+        layers: the classifier's feature maps that are matched, 0 the first; none given, all.
         widths: channels of the prior's scales, from fine to coarse.
     """
 
@@ -43,11 +44,12 @@ class DIP(Method):
         self,
         *,
         warmup: int = 100,
-        steps: int = 200,
+        steps: int = 100,
         warmup_rate: float = 0.02,
         rate: float = 0.002,
-        weight: float = 10.0,
+        weight: float = 100.0,
         confidence: float = 0.99,
+        layers: tuple[int, ...] | None = None,
         widths: tuple[int, ...] = (16, 16, 32),
     ) -> None:
         if warmup < 0 or steps < 1 or min(warmup_rate, rate, weight) <= 0 or not 0 < confidence < 1:
@@ -61,6 +63,7 @@ class DIP(Method):
         self.rate = rate
         self.weight = weight
         self.confidence = confidence
+        self.layers = layers
         self.widths = widths
 
     def consistency(self) -> tuple[Consistency, float] | None:
@@ -70,7 +73,14 @@ class DIP(Method):
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         prior = SkipNet(self.random, self.task.image_shape, widths=self.widths).to(images.device)
         reconstruct(prior, images, steps=self.warmup, rate=self.warmup_rate)
-        objective = Objective(self.task.classifier, images, targets, target=self.weight, consistency=self.consistency())
+        objective = Objective(
+            self.task.classifier,
+            images,
+            targets,
+            target=self.weight,
+            consistency=self.consistency(),
+            layers=self.layers,
+        )
         found = descend(prior, objective, steps=self.steps, rate=self.rate, confidence=self.confidence)
         self.log(steps=found.steps)
         return found.images

@@ -13,16 +13,16 @@ from cfbench.view import MethodView
 
 
 class DIPLoss(DIP):
-    """``dip`` with the hinge of a loss estimator, ``guidance * max(0, E(g) - tau)`` (arXiv 2010.12046).
+    """``dip`` with the hinge of a loss estimator, ``guidance * max(0, E(g) - tau + margin)`` (arXiv 2010.12046).
 
     E ranks images by the loss that the classifier has on them; tau is its median over training images that the
-    classifier gets right. The paper trains E together with the classifier; here it reads the features of the frozen
-    one ("post-hoc").
+    classifier gets right. The paper trains E together with the classifier: explain such a one with ``--classifier
+    joint``. For a task's frozen classifier E was fitted afterwards on its features ("post-hoc").
 
     Our reading: the hinge, its threshold, its weight, besides those of ``dip``.
 
     Args:
-        guidance: weight of the hinge, at least 0.
+        guidance: weight of the hinge, at least 0. margin: how far below tau an estimate costs nothing.
         parameters: those of ``dip``.
     """
 
@@ -32,13 +32,15 @@ class DIPLoss(DIP):
     def __init__(
         self,
         *,
-        guidance: float = 1.0,
+        guidance: float = 30.0,
+        margin: float = 0.0,
         warmup: int = 100,
-        steps: int = 200,
+        steps: int = 100,
         warmup_rate: float = 0.02,
         rate: float = 0.002,
-        weight: float = 10.0,
+        weight: float = 100.0,
         confidence: float = 0.99,
+        layers: tuple[int, ...] | None = None,
         widths: tuple[int, ...] = (16, 16, 32),
     ) -> None:
         if guidance < 0:
@@ -50,12 +52,14 @@ class DIPLoss(DIP):
             rate=rate,
             weight=weight,
             confidence=confidence,
+            layers=layers,
             widths=widths,
         )
         self.guidance = guidance
+        self.margin = margin
 
     def prepare(self, task: MethodView) -> None:
         self._estimator: Any = task.network("loss-estimator")
 
     def consistency(self) -> tuple[Consistency, float] | None:
-        return ErrorPrediction(self._estimator), self.guidance
+        return ErrorPrediction(self._estimator, self.margin), self.guidance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 from torch import Tensor
@@ -17,11 +17,11 @@ from cfbench.priors import FourierNet, Pixels, Prior, Siren, SkipNet
 from cfbench.seeds import QueryRandom
 from cfbench.view import MethodView
 
-PRIORS: dict[str, Callable[[QueryRandom, Tensor], Prior]] = {
-    "pixels": lambda random, images: Pixels(images),
-    "dip": lambda random, images: SkipNet(random, tuple(images.shape[1:])).to(images.device),
-    "siren": lambda random, images: Siren(random, tuple(images.shape[1:])).to(images.device),
-    "fourier": lambda random, images: FourierNet(random, tuple(images.shape[1:])).to(images.device),
+PRIORS: dict[str, Callable[[QueryRandom, Tensor, Sequence[int]], Prior]] = {
+    "pixels": lambda random, images, widths: Pixels(images),
+    "dip": lambda random, images, widths: SkipNet(random, tuple(images.shape[1:]), widths=widths),
+    "siren": lambda random, images, widths: Siren(random, tuple(images.shape[1:])),
+    "fourier": lambda random, images, widths: FourierNet(random, tuple(images.shape[1:])),
 }
 
 
@@ -46,6 +46,7 @@ class DISC(Method):
         warmup_rate, rate: Adam's learning rates.
         matching, target, guidance, smooth: weights of the terms.
         confidence: target probability at which an image is taken, in (0, 1).
+        widths: channels of the scales of ``dip``, from fine to coarse.
     """
 
     name = "disc"
@@ -62,17 +63,18 @@ class DISC(Method):
         self,
         *,
         prior: Literal["pixels", "dip", "siren", "fourier"] = "dip",
-        consistency: Literal["none", "dep", "duq"] = "dep",
+        consistency: Literal["none", "dep", "duq"] = "duq",
         progressive: Literal["off", "layers", "target", "weights"] = "off",
         warmup: int = 100,
-        steps: int = 200,
+        steps: int = 100,
         warmup_rate: float = 0.02,
         rate: float = 0.002,
         matching: float = 1.0,
-        target: float = 10.0,
-        guidance: float = 1.0,
+        target: float = 100.0,
+        guidance: float = 100.0,
         smooth: float = 0.0,
         confidence: float = 0.99,
+        widths: tuple[int, ...] = (16, 16, 32),
     ) -> None:
         if (
             warmup < 0
@@ -98,6 +100,7 @@ class DISC(Method):
         self.guidance = guidance
         self.smooth = smooth
         self.confidence = confidence
+        self.widths = widths
 
     def prepare(self, task: MethodView) -> None:
         self._term: tuple[Consistency, float] | None = None
@@ -107,7 +110,7 @@ class DISC(Method):
             self._term = ClassDistance(cast(DUQHead, task.network("duq"))), self.guidance
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
-        prior = PRIORS[self.prior](self.random, images)
+        prior = PRIORS[self.prior](self.random, images, self.widths).to(images.device)
         reconstruct(prior, images, steps=self.warmup, rate=self.warmup_rate)
         objective = Objective(
             self.task.classifier,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cfbench import inversion
 from cfbench.classifier import Classifier
+from cfbench.errors import InvalidParameter
 from cfbench.inversion import SCHEDULES, Objective, Stage, descend, reconstruct, total_variation
 from cfbench.networks import PlainCNN
 from cfbench.priors import FourierNet, Pixels, Prior, Siren, SkipNet
@@ -100,6 +101,20 @@ def test_the_objective_is_the_sum_of_its_terms(classifier: Classifier) -> None:
         expected += 3 * (picture.diff(dim=0).abs().mean() + picture.diff(dim=1).abs().mean())
         assert loss[image].item() == pytest.approx(expected.item(), rel=1e-5)
         assert probability[image].item() == pytest.approx(logits[image].softmax(0)[target].item(), rel=1e-5)
+
+
+def test_only_the_layers_asked_for_are_matched(classifier: Classifier) -> None:
+    queries, present, targets = images_of(2), images_of(5)[:2], torch.tensor([1, 3])
+    every, deep, none = (
+        Objective(classifier, queries, targets, target=1e-9, layers=layers) for layers in (None, [1], [])
+    )
+    have, want = classifier.outputs(present)[0], classifier.outputs(queries)[0]
+    matches = [(a - b).square().flatten(1).mean(1) for a, b in zip(have, want, strict=True)]
+    assert torch.allclose(every(present, every.stage(0.0))[0], matches[0] + matches[1], atol=1e-6)
+    assert torch.allclose(deep(present, deep.stage(0.0))[0], matches[1], atol=1e-6)
+    assert none(present, none.stage(0.0))[0].max() < 1e-6
+    with pytest.raises(InvalidParameter, match="2 is not a feature map of the classifier; expected 0 to 1"):
+        Objective(classifier, queries, targets, layers=[0, 2])
 
 
 def test_total_variation_of_a_step_and_of_a_constant() -> None:
