@@ -115,7 +115,7 @@ class MNIST(Dataset):
         ),
         **_ZOO.generators(side=28, epochs={"vae": 3, "diffusion": 4}, seed=70),
         **_ZOO.generators(
-            side=28, epochs={"gan": 5}, seed=70, attributes=len(ATTRIBUTES), held_by="attributes", hold=1.0
+            side=28, epochs={"gan": 2}, seed=70, attributes=len(ATTRIBUTES), held_by="attributes", hold=1.0
         ),
     }
 
