@@ -15,7 +15,7 @@ from cfbench.needs import Needs
 from cfbench.networks import GAN
 from cfbench.view import MethodView
 
-TIGHT = 1.1
+TIGHT = 1.2
 """Ratio of a strength that reaches the target to one that does not at which the search for it ends."""
 
 
@@ -25,7 +25,7 @@ class GCI(Method):
     The query x is inverted to attributes A and a latent z with I(A, z) near x. From A, its values kept in [0, 1], A'
     minimises ``strength * CE(F(I(A', z)), t) + |I(A', z) - I(A, z)|_1 / size``; the relaxed form moves z too. For each
     query the strength is doubled while a round does not reach the target and bisected after one that did, until it is
-    known to a tenth; the image nearest to I(A, z) that reached it is taken, or else the last.
+    known to a fifth; the image nearest to I(A, z) that reached it is taken, or else the last.
 
     Logs, a query: by how much each attribute moved (``moved_<name>``, such as ``moved_Smiling``), the mean absolute
     distances of the counterfactual to the query and to the reconstruction I(A, z) (``distance_query``,
@@ -33,7 +33,7 @@ class GCI(Method):
 
     Our reading: A are the attributes that a frozen network reads in the query where the generator is made of
     attributes, and weights of the classes where it is made of a class; z is the generator's encoder's, followed by
-    ``inversion`` steps on the pixels; the norm; the search for the strength; the confidence.
+    ``inversion`` steps on the pixels, which bring images nearer to the query and convince fewer oracles; the norm; the search for the strength; the confidence.
 
     Args:
         relaxed: whether the latent moves too.
@@ -56,11 +56,11 @@ class GCI(Method):
         self,
         *,
         relaxed: bool = False,
-        confidence: float = 0.9,
-        inversion: int = 100,
-        steps: int = 60,
-        rounds: int = 5,
-        strength: float = 0.02,
+        confidence: float = 0.99,
+        inversion: int = 0,
+        steps: int = 100,
+        rounds: int = 6,
+        strength: float = 0.05,
         rate: float = 0.05,
     ) -> None:
         if not 0 < confidence < 1 or inversion < 0 or min(steps, rounds) < 1 or min(strength, rate) <= 0:
