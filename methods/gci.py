@@ -33,7 +33,9 @@ class GCI(Method):
 
     Our reading: A are the attributes that a frozen network reads in the query where the generator is made of
     attributes, and weights of the classes where it is made of a class; z is the generator's encoder's, followed by
-    ``inversion`` steps on the pixels, which bring images nearer to the query and convince fewer oracles; the norm; the search for the strength; the confidence.
+    ``inversion`` steps on the pixels, with which images came out nearer to the query and convinced fewer oracles; the
+    norm; the search for the strength; the confidence, without which images stop at the boundary, where few oracles
+    follow.
 
     Args:
         relaxed: whether the latent moves too.
