@@ -168,7 +168,7 @@ def test_the_search_stops_just_beyond_the_confidence(toy_folder: Path) -> None:
 
 def test_queries_whose_strength_is_known_cost_no_more_calls(toy_folder: Path) -> None:
     task = Task(AttributesToy(toy_folder))
-    method = METHODS.load("gci")(inversion=0, steps=40, rate=0.1, rounds=40)
+    method = METHODS.load("gci")(inversion=0, steps=40, rate=0.1, rounds=40, confidence=0.5)
     view = MethodView(task, method.needs)
     method.setup(view)
     method(task.images(slice(20)), task.targets[:20], seeds=list(range(20)))
