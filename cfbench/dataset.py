@@ -33,7 +33,7 @@ class Images:
     """8-bit images ``[N, C, H, W]`` (uint8) and their class labels ``[N]`` (int64).
 
     ``numbers`` ``[N]`` (int64) are the images' own numbers in the published set; without them, their positions.
-    ``attributes`` ``[N, A]`` (int64) are 1 where an image has an attribute, 0 where not.
+    ``attributes`` ``[N, A]`` are 1 where an image has an attribute, 0 where not, or between them for its degree.
     """
 
     images: Tensor
@@ -125,7 +125,7 @@ class Dataset(ABC):
     split_sizes: ClassVar[Mapping[str, int]]
     networks: ClassVar[Mapping[str, NetworkSpec]]
     attributes: ClassVar[tuple[str, ...]] = ()
-    """Names of the attributes that networks of role ``attribute-oracle`` judge."""
+    """Names of the attributes that networks of roles ``attributes`` and ``attribute-oracle`` judge."""
     target_attributes: ClassVar[tuple[str, ...]] = ()
     """The attributes that define the classes."""
     balanced: ClassVar[bool] = True

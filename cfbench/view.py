@@ -59,6 +59,11 @@ class MethodView:
         return self._task.dataset.classes
 
     @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes that networks of role ``attributes`` read and generators may be made of."""
+        return self._task.dataset.attributes
+
+    @property
     def device(self) -> torch.device:
         """Where images and networks are."""
         return self._task.device

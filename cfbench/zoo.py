@@ -199,13 +199,20 @@ class Zoo:
         }
 
     def generators(
-        self, *, side: int, epochs: Mapping[str, int], seed: int, attributes: int = 0, held_by: str = "classifier"
+        self,
+        *,
+        side: int,
+        epochs: Mapping[str, int],
+        seed: int,
+        attributes: int = 0,
+        held_by: str = "classifier",
+        hold: float = 0.1,
     ) -> dict[str, NetworkSpec]:
         """Those of ``vae``, ``gan`` and ``diffusion`` that ``epochs`` names, with ``seed`` and the two that follow.
 
         Images of more than 32 pixels a side have a diffusion model of latents. With ``attributes`` GAN and diffusion
         model are conditioned on that many attributes rather than the class. The frozen network ``held_by`` holds the
-        GAN's images to their class or attributes.
+        GAN's images to their class or attributes, with weight ``hold``.
         """
         small = side <= 32
         images: dict[str, Any] = {"channels": self.channels, "side": side}
@@ -223,7 +230,7 @@ class Zoo:
             "gan": (
                 f"GAN {said}, with encoder",
                 partial(GAN, **sizes, classes=conditions),
-                partial(GANRecipe, attributes=attributes > 0, classifier=held_by),
+                partial(GANRecipe, attributes=attributes > 0, classifier=held_by, classes=hold),
             ),
             "diffusion": (
                 f"UNet2DModel 32-64 on {space}",

@@ -15,24 +15,31 @@ from cfbench.needs import Needs
 from cfbench.networks import GAN
 from cfbench.view import MethodView
 
+TIGHT = 1.2
+"""Ratio of a strength that reaches the target to one that does not at which the search for it ends."""
+
 
 class GCI(Method):
     """Move the attributes of a conditional generator until the classifier sees the target (arXiv 1907.03077).
 
     The query x is inverted to attributes A and a latent z with I(A, z) near x. From A, its values kept in [0, 1], A'
     minimises ``strength * CE(F(I(A', z)), t) + |I(A', z) - I(A, z)|_1 / size``; the relaxed form moves z too. For each
-    query the strength is doubled while a round does not flip it and bisected after one that did; the flipped image
-    nearest to I(A, z) is taken, or else the last.
+    query the strength is doubled while a round does not reach the target and bisected after one that did, until it is
+    known to a fifth; the image nearest to I(A, z) that reached it is taken, or else the last.
 
-    Logs, a query: by how much each attribute moved (``attribute_0``, ...), and the mean absolute distances to the
-    query and to the reconstruction, whose difference is the inversion gap.
+    Logs, a query: by how much each attribute moved (``moved_<name>``, such as ``moved_Smiling``), the mean absolute
+    distances of the counterfactual to the query and to the reconstruction I(A, z) (``distance_query``,
+    ``distance_reconstruction``), and that of these two (``inversion_error``).
 
     Our reading: A are the attributes that a frozen network reads in the query where the generator is made of
     attributes, and weights of the classes where it is made of a class; z is the generator's encoder's, followed by
-    ``inversion`` steps on the pixels; the norm; the search for the strength.
+    ``inversion`` steps on the pixels, with which images came out nearer to the query and convinced fewer oracles; the
+    norm; the search for the strength; the confidence, without which images stop at the boundary, where few oracles
+    follow.
 
     Args:
         relaxed: whether the latent moves too.
+        confidence: probability of the target class that counts as reached, in (0, 1).
         inversion: steps that bring I(A, z) nearer to the query. steps: of each round, at least 1.
         rounds: of the search for the strength, at least 1. strength: where it starts. rate: Adam's learning rate.
     """
@@ -51,18 +58,21 @@ class GCI(Method):
         self,
         *,
         relaxed: bool = False,
-        inversion: int = 100,
-        steps: int = 60,
-        rounds: int = 5,
-        strength: float = 0.02,
+        confidence: float = 0.99,
+        inversion: int = 0,
+        steps: int = 100,
+        rounds: int = 6,
+        strength: float = 0.05,
         rate: float = 0.05,
     ) -> None:
-        if inversion < 0 or min(steps, rounds) < 1 or min(strength, rate) <= 0:
+        if not 0 < confidence < 1 or inversion < 0 or min(steps, rounds) < 1 or min(strength, rate) <= 0:
             raise InvalidParameter(
-                f"inversion is {inversion}, steps {steps}, rounds {rounds}, strength {strength}, rate {rate}; expected "
-                "inversion >= 0, steps and rounds >= 1, others above 0"
+                f"confidence is {confidence}, inversion {inversion}, steps {steps}, rounds {rounds}, strength "
+                f"{strength}, rate {rate}; expected 0 < confidence < 1, inversion >= 0, steps and rounds >= 1, others "
+                "above 0"
             )
         self.relaxed = relaxed
+        self.confidence = confidence
         self.inversion = inversion
         self.steps = steps
         self.rounds = rounds
@@ -71,7 +81,9 @@ class GCI(Method):
 
     def prepare(self, task: MethodView) -> None:
         self._gan = cast(GAN, task.network("gan"))
-        self._reader = task.network("attributes") if self._gan.classes != task.num_classes else None
+        readers = task.networks("attributes")
+        self._reader = next(iter(readers.values()), None)
+        self._names = task.attribute_names if readers else task.class_names
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         attributes = self._attributes(images)
@@ -84,19 +96,24 @@ class GCI(Method):
         best, moved = start.clone(), torch.zeros_like(attributes)
         nearest = torch.full_like(low, torch.inf)
         for _ in range(self.rounds):
-            made, found, flipped = self._round(latents, attributes, start, targets, strength)
-            distance = _distance(made, start)
-            better = torch.where(flipped, distance < nearest, nearest.isinf())
-            best = torch.where(better[:, None, None, None], made, best)
-            moved = torch.where(better[:, None], found - attributes, moved)
-            nearest = torch.where(flipped & better, distance, nearest)
-            low, high = torch.where(flipped, low, strength), torch.where(flipped, strength, high)
+            open_ = (high > TIGHT * low).nonzero()[:, 0]
+            if not len(open_):
+                break
+            weight = strength[open_]
+            made, found, reached = self._round(latents[open_], attributes[open_], start[open_], targets[open_], weight)
+            distance = _distance(made, start[open_])
+            better = torch.where(reached, distance < nearest[open_], nearest[open_].isinf())
+            taken = open_[better]
+            best[taken], moved[taken] = made[better], found[better] - attributes[taken]
+            nearest[taken] = torch.where(reached, distance, torch.inf)[better]
+            low[open_] = torch.where(reached, low[open_], weight)
+            high[open_] = torch.where(reached, weight, high[open_])
             strength = torch.where(high.isinf(), strength * 2, (low + high) / 2)
         self.log(
             distance_query=_distance(best, images),
             distance_reconstruction=_distance(best, start),
             inversion_error=_distance(start, images),
-            **{f"attribute_{index}": column for index, column in enumerate(moved.unbind(1))},
+            **{f"moved_{name}": column for name, column in zip(self._names, moved.unbind(1), strict=True)},
         )
         return best
 
@@ -123,7 +140,7 @@ class GCI(Method):
     def _round(
         self, latents: Tensor, attributes: Tensor, start: Tensor, targets: Tensor, strength: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Images, their attributes ``[B, K]`` and whether they flip, after one optimisation at given strengths."""
+        """Images, their attributes ``[B, K]`` and whether they reach the target, after a round at given strengths."""
         moving, latent = attributes.clone().requires_grad_(), latents.clone().requires_grad_(self.relaxed)
         optimiser = torch.optim.Adam([moving, latent] if self.relaxed else [moving], lr=self.rate)
         for _ in range(self.steps):
@@ -136,7 +153,8 @@ class GCI(Method):
                 moving.clamp_(0, 1)
         with torch.no_grad():
             made = self._gan.generator(latent, moving)
-        return made, moving.detach(), self.task.classifier.predict(dequantise(quantise(made))) == targets
+            chances = self.task.classifier.probabilities(dequantise(quantise(made)))
+        return made, moving.detach(), chances.gather(1, targets[:, None])[:, 0] >= self.confidence
 
 
 def _distance(images: Tensor, others: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
@@ -15,6 +16,7 @@ from cfbench.images import dequantise
 from cfbench.networks import OneAttribute, PlainCNN
 from cfbench.session import Session
 from cfbench.testing import Toy
+from cfbench.training import answers
 
 SIZES = {"channels": 1, "widths": (4, 4), "depth": 1, "mean": (0.3,), "std": (0.3,)}
 
@@ -50,6 +52,34 @@ def test_quality_is_averaged_over_the_attributes_that_vary() -> None:
     data = Images(images, torch.zeros(4, dtype=torch.int64), attributes=wanted)
     quality = AttributeRecipe(epochs=1).quality(network, data, networks=Toy().network)
     assert quality == {"accuracy": pytest.approx(0.75), "balanced_accuracy": pytest.approx((0.75 + 0.5) / 2)}
+
+
+def test_of_degrees_error_and_correlation_are_measured() -> None:
+    """Degrees 0, 0.5, 1 read as 0.5, 0.5, 0.75: the errors are 0.5, 0, 0.25, the correlation is sqrt(3) / 2."""
+    wanted = torch.tensor([[0, 0.0], [1, 0.5], [1, 1.0]])
+    network = Table([[-1, 0.0], [1, 0.0], [1, math.log(3)]])
+    images = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1)
+    data = Images(images, torch.zeros(3, dtype=torch.int64), attributes=wanted)
+    quality = AttributeRecipe(epochs=1).quality(network, data, networks=Toy().network)
+    assert quality == {
+        "accuracy": 1.0,
+        "balanced_accuracy": 1.0,
+        "mae": pytest.approx(0.25),
+        "correlation": pytest.approx(math.sqrt(3) / 2),
+    }
+
+
+def test_degrees_are_learnt() -> None:
+    """How bright flat images are."""
+    stream = torch.Generator().manual_seed(0)
+    degrees = torch.rand(640, 1, generator=stream)
+    images = (degrees * 255).to(torch.uint8)[:, :, None, None].expand(-1, 1, 12, 12)
+    data = Images(images, torch.zeros(640, dtype=torch.int64), attributes=degrees)
+    torch.manual_seed(0)
+    network = PlainCNN(classes=1, **SIZES)
+    recipe = AttributeRecipe(epochs=20, batch=32, rate=1e-2)
+    recipe.fit(network, data, seed=1, networks=Toy().network, session=Session())
+    assert (answers(network, images).sigmoid() - degrees).abs().mean() < 0.1
 
 
 def test_every_attribute_is_learnt_and_one_of_them_makes_an_oracle() -> None:

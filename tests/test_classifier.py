@@ -77,6 +77,8 @@ def test_the_view_hands_over_what_was_declared_and_refuses_the_rest(task: Task) 
             MethodView(task, Needs(networks=(judge,)))
 
     view = MethodView(task, Needs(training_data=True, networks=("autoencoder",)))
+    assert view.class_names == ("left", "middle", "right")
+    assert view.attribute_names == ()
     assert len(view.training_data()) == 120
     autoencoder = view.networks("autoencoder")["autoencoder"]
     autoencoder(torch.rand(7, 1, 12, 12))

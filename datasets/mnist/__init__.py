@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from cfbench.dataset import Dataset, NetworkSpec, RawData
+import torch
+import torch.nn.functional as F
+
+from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
+from cfbench.datasets.mnist.style import RANGES, style
 from cfbench.idx import published_pairs
 from cfbench.networks import ConvMixer, DenseNet, MobileNet, PlainCNN, ResNet
 from cfbench.objects import Brighter
@@ -20,10 +25,20 @@ FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
+CLASSES = tuple("0123456789")
+ATTRIBUTES = (*CLASSES, *RANGES)
+"""The classes, and how a digit is written."""
+
 WIDTHS = (16, 32, 64)
 """Channels of the classifier's feature maps."""
 
 _ZOO = Zoo(channels=1, classes=10, mean=(0.1307,), std=(0.3081,), training={"shift": 1}, half=True)
+
+
+def _described(data: Images) -> Images:
+    """With ``ATTRIBUTES``: 1 for the class of an image, 0 for others, and degrees of style."""
+    classes = F.one_hot(data.labels, len(CLASSES))
+    return replace(data, attributes=torch.cat([classes, style(data.images)], dim=1))
 
 
 class MNIST(Dataset):
@@ -32,7 +47,7 @@ class MNIST(Dataset):
     name = "mnist"
     version = "v1"
     title = "MNIST"
-    classes = tuple("0123456789")
+    classes = CLASSES
     image_shape = (1, 28, 28)
     objects = Brighter(25)
     licence = "CC BY-SA 3.0, (c) Yann LeCun and Corinna Cortes, derived from NIST's special databases 1 and 3"
@@ -41,6 +56,8 @@ class MNIST(Dataset):
         "Proceedings of the IEEE 86 (1998)"
     )
     homepage = "http://yann.lecun.com/exdb/mnist"
+    attributes = ATTRIBUTES
+    target_attributes = CLASSES
     split_sizes: ClassVar[Mapping[str, int]] = {"test": 1000, "validation": 500, "reference": 3000, "pool": 5000}
     networks: ClassVar[Mapping[str, NetworkSpec]] = {
         "classifier": _ZOO.trained(
@@ -85,9 +102,24 @@ class MNIST(Dataset):
             widths=(16, 32, 64),
             depth=2,
         ),
-        **_ZOO.generators(side=28, epochs={"vae": 3, "gan": 1, "diffusion": 4}, seed=70),
+        "attributes": _ZOO.attributes(
+            "attributes",
+            "PlainCNN 16-32-48, depth 2, stride 2",
+            PlainCNN,
+            names=ATTRIBUTES,
+            widths=(16, 32, 48),
+            depth=2,
+            stride=2,
+            epochs=4,
+            seed=3,
+        ),
+        **_ZOO.generators(side=28, epochs={"vae": 3, "diffusion": 4}, seed=70),
+        **_ZOO.generators(
+            side=28, epochs={"gan": 2}, seed=70, attributes=len(ATTRIBUTES), held_by="attributes", hold=1.0
+        ),
     }
 
     def raw(self, root: Path | None) -> RawData:
         folders = [] if root is None else [root, root / "MNIST" / "raw", root / "mnist"]
-        return published_pairs("MNIST", FILES, folders, source=SOURCE)
+        raw = published_pairs("MNIST", FILES, folders, source=SOURCE)
+        return RawData(_described(raw.train), _described(raw.test))

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from cfbench.dataset import SPLITS, Dataset
+from cfbench.datasets.mnist.style import RANGES, style
+from cfbench.images import quantise
 from cfbench.registry import load_dataset
-from cfbench.training import predict
+from cfbench.training import answers, predict
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +45,30 @@ def test_each_class_autoencoder_beats_the_mean_of_the_others_on_its_own_digit(da
                 errors[expert, label] = (network(images) - images).square().mean()
     own = errors.diagonal()
     assert (own < (errors.sum(dim=0) - own) / 9).all()
+
+
+def test_class_and_style_are_read_in_references_as_well_as_stated(dataset: Dataset) -> None:
+    references = dataset.split("reference")
+    read = answers(dataset.network("attributes"), references.images).sigmoid()
+    stated = dataset.entry("attributes").quality
+    assert float((read[:, :10].argmax(1) == references.labels).float().mean()) > 0.98
+    assert float((read[:, 10:] - style(references.images)).abs().mean()) == pytest.approx(stated["mae"], abs=0.005)
+    assert stated["correlation"] > 0.97
+
+
+@pytest.mark.parametrize("factor", list(RANGES))
+def test_the_gan_writes_digits_in_the_style_that_was_asked_for(dataset: Dataset, factor: str) -> None:
+    """From a fifth to four fifths of the range, others as in references, the exact factor moves most of that way."""
+    references = dataset.split("reference")
+    asked = answers(dataset.network("attributes"), references.images[:200]).sigmoid()
+    column = dataset.attributes.index(factor)
+    measured = []
+    for degree in (0.2, 0.5, 0.8):
+        conditions = asked.clone()
+        conditions[:, column] = degree
+        with torch.inference_mode():
+            made = dataset.network("gan").sample(conditions, generator=torch.Generator().manual_seed(0))
+        measured.append(style(quantise(made))[:, column - 10])
+    low, middle, high = (float(degrees.mean()) for degrees in measured)
+    assert low + 0.1 < middle < high - 0.1
+    assert high - low == pytest.approx(0.6, abs=0.2)
