@@ -156,8 +156,8 @@ class Objective:
         self.layers = range(len(self.wanted)) if layers is None else layers
         if unknown := set(self.layers) - set(range(len(self.wanted))):
             raise InvalidParameter(
-                f"layers are {list(self.layers)}, and {min(unknown)} is not a feature map of the classifier; expected 0 "
-                f"to {len(self.wanted) - 1}"
+                f"layers are {list(self.layers)}, and {min(unknown)} is not a feature map of the classifier; expected "
+                f"0 to {len(self.wanted) - 1}"
             )
 
     def stage(self, share: float) -> Stage:

@@ -34,7 +34,7 @@ class DIP(Method):
     family = "deep image prior"
     citation = (
         "Narayanaswamy, Thiagarajan, Spanias: Using deep image priors to generate counterfactual explanations, "
-        "arXiv 2010.12046 (2020)"
+        "ICASSP 2021, arXiv 2010.12046"
     )
     needs = Needs(gradients=True)
     batch_size = 100

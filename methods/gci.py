@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cfbench.errors import InvalidParameter
 from cfbench.images import dequantise, quantise
+from cfbench.latents import invert
 from cfbench.method import Method
 from cfbench.needs import Needs
 from cfbench.networks import GAN
@@ -129,13 +130,13 @@ class GCI(Method):
         """Latents from which the generator makes about ``images``, ``[B, latent]``."""
         with torch.no_grad():
             latents = self._gan.encode(images, attributes)
-        latents = latents.clone().requires_grad_()
-        optimiser = torch.optim.Adam([latents], lr=self.rate)
-        for _ in range(self.inversion):
-            optimiser.zero_grad()
-            (self._gan.generator(latents, attributes) - images).square().flatten(1).mean(1).sum().backward()
-            optimiser.step()
-        return latents.detach()
+        return invert(
+            lambda moved: cast(Tensor, self._gan.generator(moved, attributes)),
+            latents,
+            images,
+            steps=self.inversion,
+            rate=self.rate,
+        )
 
     def _round(
         self, latents: Tensor, attributes: Tensor, start: Tensor, targets: Tensor, strength: Tensor

@@ -19,7 +19,10 @@ class NearestUnlike(Method):
 
     name = "nearest-unlike"
     family = "sentinel"
-    citation = "Keane & Smyth, Good counterfactuals and where to find them, ICCBR 2020, arXiv 2005.13997"
+    citation = (
+        "after Keane & Smyth: Good counterfactuals and where to find them: a case-based technique for generating "
+        "counterfactuals for explainable AI (XAI), ICCBR 2020, arXiv 2005.13997"
+    )
     needs = Needs(training_data=True)
     batch_size = 100
 

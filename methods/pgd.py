@@ -26,7 +26,9 @@ class PGD(Method):
 
     name = "pgd"
     family = "sentinel"
-    citation = "Madry et al., Towards deep learning models resistant to adversarial attacks, arXiv 1706.06083 (2018)"
+    citation = (
+        "Madry et al.: Towards deep learning models resistant to adversarial attacks, ICLR 2018, arXiv 1706.06083"
+    )
     needs = Needs(gradients=True)
     batch_size = 250
 

@@ -26,7 +26,10 @@ class Wachter(Method):
 
     name = "wachter"
     family = "pixel optimisation"
-    citation = "Wachter, Mittelstadt, Russell: Counterfactual explanations without opening the black box, 1711.00399"
+    citation = (
+        "Wachter, Mittelstadt, Russell: Counterfactual explanations without opening the black box: automated decisions "
+        "and the GDPR, Harvard Journal of Law & Technology 31(2), 2018, arXiv 1711.00399"
+    )
     needs = Needs(gradients=True)
     batch_size = 250
     quick = {"rounds": 2, "steps": 5}
