@@ -207,7 +207,7 @@ def descend(prior: Prior, objective: Objective, *, steps: int, rate: float, conf
 
     An image is taken at the first step at which its target probability reaches ``confidence``, or else at the last;
     images that were taken leave the batch, so that no more work goes into them. One whose loss is not finite is taken
-    as NaN.
+    as NaN and leaves before the step, because grouped kernels would spread its gradient to the others.
 
     Args:
         prior: makes the images, and starts where it is. steps: at least 1. rate: Adam's learning rate.
@@ -218,16 +218,31 @@ def descend(prior: Prior, objective: Objective, *, steps: int, rate: float, conf
     step_taken = torch.full((len(taken),), steps, device=taken.device)
     places = torch.arange(len(taken), device=taken.device)
     waiting = torch.ones_like(places, dtype=torch.bool)
+
+    def leave() -> None:
+        nonlocal places, waiting
+        kept = waiting.nonzero()[:, 0]
+        descent.keep(kept)
+        objective.keep(kept)
+        places, waiting = places[kept], waiting[kept]
+
     for step in range(steps):
         stage = objective.stage(step / steps)
         _free(layers, stage.free)
         images = prior()
         losses, probability = objective(images, stage)
-        lost = ~losses.detach().isfinite()
-        reached = waiting & (lost | (probability >= confidence))
+        lost = waiting & ~losses.detach().isfinite()
+        if lost.any():
+            step_taken[places[lost]] = step
+            waiting = waiting & ~lost
+            if not waiting.any():
+                break
+            leave()
+            images = prior()
+            losses, probability = objective(images, stage)
+        reached = waiting & (probability >= confidence)
         arrived = waiting if step == steps - 1 else reached
-        good = arrived & ~lost
-        taken[places[good]] = images.detach()[good]
+        taken[places[arrived]] = images.detach()[arrived]
         step_taken[places[reached]] = step
         waiting = waiting & ~arrived
         left = int(waiting.sum())
@@ -235,10 +250,7 @@ def descend(prior: Prior, objective: Objective, *, steps: int, rate: float, conf
             break
         descent.step(losses)
         if left <= WORTH_LEAVING * len(waiting):
-            kept = waiting.nonzero()[:, 0]
-            descent.keep(kept)
-            objective.keep(kept)
-            places, waiting = places[kept], waiting[kept]
+            leave()
     return Found(taken, step_taken)
 
 
