@@ -53,7 +53,8 @@ class Row(_Model):
 class Part(_Model):
     """Rows that are compared with the first of them, on each of some tasks.
 
-    Fields are arguments of :class:`cfbench.task.Task` and :func:`cfbench.harness.evaluate`; seeds are 0 to N - 1.
+    ``metrics`` takes the place of the study's. Other fields are arguments of :class:`cfbench.task.Task` and
+    :func:`cfbench.harness.evaluate`; seeds are 0 to N - 1.
     """
 
     name: Name
@@ -65,6 +66,7 @@ class Part(_Model):
     limit: Annotated[int, Field(ge=1)] | None = None
     seeds: Annotated[int, Field(ge=1)] = 1
     protocols: list[str] = []
+    metrics: Annotated[list[str], Field(min_length=1)] | None = None
     row: Annotated[list[Row], Field(min_length=1)]
 
 
@@ -105,7 +107,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A checked study: its title, the metrics of its tables, its parts, and the cells of all parts in order."""
+    """A checked study: its title, the metrics of most of its tables, its parts, and the cells of all parts in order."""
 
     title: str
     metrics: Sequence[str]
@@ -130,12 +132,15 @@ class Study:
         except ValueError as error:
             raise InvalidParameter(f"{path} is not a TOML file: {error}") from error
         with _at(path, "metrics"):
-            for metric in file.metrics:
-                metric_of(metric)
+            _known(file.metrics)
         with _at(path, "part"):
             _distinct("parts are called", [part.name for part in file.part])
         cells = [cell for index, part in enumerate(file.part) for cell in _cells(path, f"part[{index}]", part)]
         return cls(file.title, tuple(file.metrics), tuple(file.part), tuple(cells))
+
+    def metrics_of(self, part: Part) -> Sequence[str]:
+        """The metrics of a part's tables."""
+        return part.metrics or self.metrics
 
     def matching(self, pattern: str) -> list[Cell]:
         """The cells whose part, task or label, or all three with slashes between, fit a shell pattern.
@@ -153,6 +158,11 @@ class Study:
             there = ", ".join(dict.fromkeys(f"{cell.part.name}/{cell.dataset}" for cell in self.cells))
             raise InvalidParameter(f"nothing is called {pattern!r}; expected a pattern for one of {there}, or of a row")
         return found
+
+
+def _known(metrics: Sequence[str]) -> None:
+    for metric in metrics:
+        metric_of(metric)
 
 
 def _first(error: ValidationError) -> str:
@@ -182,6 +192,8 @@ def _distinct(what: str, names: Sequence[str]) -> None:
 
 def _cells(path: Path, key: str, part: Part) -> Iterator[Cell]:
     """The checked cells of a part, task by task."""
+    with _at(path, f"{key}.metrics"):
+        _known(part.metrics or [])
     with _at(path, f"{key}.protocols"):
         check_protocols(part.protocols)
     with _at(path, f"{key}.tasks"):

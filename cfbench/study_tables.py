@@ -71,7 +71,7 @@ def write_csv(study: Study, part: Part, lines: Sequence[Line], out: Path) -> Pat
     rows = []
     for line in lines:
         for run in line.runs:
-            for metric in study.metrics:
+            for metric in study.metrics_of(part):
                 if score := run.record.scores.get(metric, {}).get("all"):
                     low, high = score.ci95 or (None, None)
                     key = (part.name, line.cell.dataset, line.cell.label, run.record.key.seed, metric)
@@ -90,15 +90,16 @@ def write_table(study: Study, lines: Sequence[Line], out: Path) -> Path:
     cell = lines[0].cell
     key = next(run.record.key for line in lines for run in line.runs)
     there = [line for line in lines if line.runs]
+    metrics = study.metrics_of(cell.part)
     sections = [
         f"# {study.title}\n",
         f"## {cell.part.title or cell.part.name}: {key.task}\n",
         f"Network explained: `{key.classifier}`. Targets `{key.targets}`, {key.split} queries, n of them a run. 95 % "
         "intervals in brackets; an arrow says which way is better; ≈ is a bias-corrected value, which the interval is "
         "about. Failed queries count as unchanged and not flipped.\n",
-        _values(study, there),
-        *_notes(study, lines),
-        *_differences(study, lines),
+        _values(metrics, there),
+        *_notes(metrics, lines),
+        *_differences(metrics, lines),
     ]
     path = out / f"{cell.part.name}-{cell.dataset}.md"
     write_text(path, "\n".join(sections))
@@ -121,17 +122,17 @@ def _value(score: Score | None, count: int) -> str:
     return f"{number(score.value)}{corrected}{interval}" + ("" if score.n == count else f" (n = {score.n})")
 
 
-def _values(study: Study, lines: Sequence[Line]) -> str:
+def _values(metrics: Sequence[str], lines: Sequence[Line]) -> str:
     """The table of scores, a row a cell."""
     rows = []
     for line in lines:
         count = line.runs[0].record.queries.requested
-        scores = [_value(pooled(line.group, metric), count) for metric in study.metrics]
+        scores = [_value(pooled(line.group, metric), count) for metric in metrics]
         rows.append([f"`{line.cell.label}`", str(len(line.runs)), str(count), *scores])
-    return markdown_table(["row", "seeds", "n", *map(_head, study.metrics)], rows)
+    return markdown_table(["row", "seeds", "n", *map(_head, metrics)], rows)
 
 
-def _notes(study: Study, lines: Sequence[Line]) -> Iterator[str]:
+def _notes(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[str]:
     """What the table does not say: runs that are not there, failed queries, floors, and why scores are blank."""
     notes: dict[str, list[str]] = {}
     for line in lines:
@@ -140,7 +141,7 @@ def _notes(study: Study, lines: Sequence[Line]) -> Iterator[str]:
             notes.setdefault("not run", []).append(f"{label} ({part.seeds - len(line.runs)} of {part.seeds} seeds)")
         if failed := sum(run.record.queries.failed for run in line.runs):
             notes.setdefault("failed queries", []).append(f"{label} {failed}")
-        for metric in study.metrics if line.runs else ():
+        for metric in metrics if line.runs else ():
             score = pooled(line.group, metric)
             if score is None or score.value is None:
                 reason = score.reason if score else "not in its record"
@@ -151,20 +152,20 @@ def _notes(study: Study, lines: Sequence[Line]) -> Iterator[str]:
         yield "".join(f"- {what}: {', '.join(dict.fromkeys(where))}\n" for what, where in notes.items())
 
 
-def _differences(study: Study, lines: Sequence[Line]) -> Iterator[str]:
+def _differences(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[str]:
     """The section that compares every row with the first; nothing where there is nothing to compare."""
     groups = [line.group for line in lines if line.runs]
     scored = {
-        name for group in groups for name in study.metrics if (score := pooled(group, name)) and score.value is not None
+        name for group in groups for name in metrics if (score := pooled(group, name)) and score.value is not None
     }
-    metrics = [name for name in study.metrics if name in scored and metric_of(name).family != "cost"]
-    if not lines[0].runs or len(groups) < 2 or not metrics:
+    tested = [name for name in metrics if name in scored and metric_of(name).family != "cost"]
+    if not lines[0].runs or len(groups) < 2 or not tested:
         return
-    table = compare(groups, metrics=metrics, against_first=True)
+    table = compare(groups, metrics=tested, against_first=True)
     rows = []
     for label, found in table.groupby("a", sort=False):
         cells = {row["metric"]: _difference(row) for row in found.to_dict("records")}
-        rows.append([f"`{label}`", *(cells.get(metric, "") for metric in metrics)])
+        rows.append([f"`{label}`", *(cells.get(metric, "") for metric in tested)])
     seeds = "" if len(lines[0].runs) > 1 else " Of one seed, a difference holds for that seed."
     yield f"### Against `{groups[0].label}`\n"
     yield (
@@ -172,7 +173,7 @@ def _differences(study: Study, lines: Sequence[Line]) -> Iterator[str]:
         f"over the {int(table['p_holm'].notna().sum())} comparisons of this table; intervals are 95 % each, "
         f"uncorrected.{seeds}\n"
     )
-    yield markdown_table(["row", *map(_head, metrics)], rows)
+    yield markdown_table(["row", *map(_head, tested)], rows)
     blank = table[table["p_holm"].isna()].groupby("verdict", sort=False)["metric"].unique()
     if len(blank):
         yield "".join(f"- {reason}: {', '.join(names)}\n" for reason, names in blank.items())

@@ -97,6 +97,23 @@ def test_the_table_and_the_csv_say_what_the_records_say(made: Path) -> None:
             assert float(shown.split()[0]) == pytest.approx(mean, rel=5e-3)
 
 
+def test_a_part_may_have_metrics_of_its_own(key: str, tmp_path: Path) -> None:
+    rows = '[[part.row]]\nmethod = "identity"\n[[part.row]]\nmethod = "noise"\n'
+    own = text_of(key, rows, seeds="1").replace("[[part]]\n", '[[part]]\nmetrics = ["l2"]\n')
+    (tmp_path / "toys.toml").write_text(own)
+    assert exit_code("study", tmp_path / "toys.toml", "--out", tmp_path / "runs") == 0
+    assert list(table_of((tmp_path / "toys" / "attacks-toy.md").read_text(), "## ")["noise"]) == [
+        "row",
+        "seeds",
+        "n",
+        "l2 ↓",
+    ]
+    assert set(pd.read_csv(tmp_path / "toys" / "attacks.csv")["metric"]) == {"l2"}
+    (tmp_path / "toys.toml").write_text(own.replace("l2", "l3"))
+    with pytest.raises(CfbenchError, match=r"part\[0\].metrics: .*l3"):
+        Study.read(tmp_path / "toys.toml")
+
+
 def test_seeds_are_pooled_as_in_a_comparison(made: Path) -> None:
     runs = runs_of(made)
     noise, small = (Group(label, tuple(runs[label])) for label in ("noise", "pgd epsilon=0.1"))
