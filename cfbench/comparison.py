@@ -22,7 +22,7 @@ from cfbench.stats import LEVEL, Floats, mean_interval
 
 SUBSETS = ("all", "flipped")
 COLUMNS = ("query_id", "target", "flipped")
-QUESTION = ("task", "targets", "split", "split_hash")
+QUESTION = ("task", "targets", "split", "split_hash", "classifier")
 NO_DIFFERENCE = "no difference shown"
 
 
@@ -92,7 +92,7 @@ def group_runs(folders: Sequence[Path]) -> list[Group]:
         if here != there:
             raise RunMismatch(
                 f"{first.path} and {other.path} cannot be compared: {name} is {here!r} in the first, {there!r} in the "
-                "second; give runs on the same task, target rule and split"
+                "second; give runs on the same task, target rule, split and classifier"
             )
     if len(found) == 1:
         raise InvalidParameter(
