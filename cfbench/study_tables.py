@@ -149,7 +149,17 @@ def _notes(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[str]:
             elif score.floor is not None:
                 notes.setdefault("what as many real images score", []).append(f"{metric} {number(score.floor)}")
     if notes:
-        yield "".join(f"- {what}: {', '.join(dict.fromkeys(where))}\n" for what, where in notes.items())
+        there = [f" of `{line.cell.label}`" for line in lines if line.runs]
+        yield "".join(f"- {what}: {', '.join(_together(where, there))}\n" for what, where in notes.items())
+
+
+def _together(where: Sequence[str], rows: Sequence[str]) -> list[str]:
+    """What a note is about, each once; a metric of which it holds in all ``rows`` stands for itself."""
+    kept = dict.fromkeys(where)
+    for metric in dict.fromkeys(each.partition(" of `")[0] for each in where):
+        if len(rows) > 1 and all(f"{metric}{row}" in kept for row in rows):
+            kept = dict.fromkeys(metric if each.startswith(f"{metric} of `") else each for each in kept)
+    return list(kept)
 
 
 def _differences(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[str]:

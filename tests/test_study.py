@@ -97,6 +97,12 @@ def test_the_table_and_the_csv_say_what_the_records_say(made: Path) -> None:
             assert float(shown.split()[0]) == pytest.approx(mean, rel=5e-3)
 
 
+def test_what_is_blank_in_every_row_is_said_once(made: Path) -> None:
+    blank = {run.record.scores["split_fd"]["all"].reason for runs in runs_of(made).values() for run in runs}
+    [reason] = blank
+    assert f"- blank, {reason}: split_fd\n" in (made / "toys" / "attacks-toy.md").read_text()
+
+
 def test_a_part_may_have_metrics_of_its_own(key: str, tmp_path: Path) -> None:
     rows = '[[part.row]]\nmethod = "identity"\n[[part.row]]\nmethod = "noise"\n'
     own = text_of(key, rows, seeds="1").replace("[[part]]\n", '[[part]]\nmetrics = ["l2"]\n')
