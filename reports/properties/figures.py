@@ -175,7 +175,7 @@ def matrix(asks: Sequence[Ask], rows: Sequence[str]) -> Figure:
     for title in dict.fromkeys(ask.title for ask in asks):
         places = [across for across, ask in enumerate(asks) if ask.title == title]
         high = axis.get_xaxis_transform()
-        axis.text(float(np.mean(places)), 1.13, title, transform=high, ha="center", fontsize=10, fontweight="bold")
+        axis.text(float(np.mean(places)), 1.155, title, transform=high, ha="center", fontsize=10, fontweight="bold")
         axis.axvline(places[-1] + 0.5, color="black", linewidth=0.8)
     axis.axhline(len(MADE) - 0.5, color="black", linewidth=0.8)
     return figure
@@ -232,9 +232,10 @@ OFFSETS: dict[str, Offsets] = {
         "dip": (-6, 3),
         "dip-loss": (6, -9),
         "pgd": (-6, 3),
+        "deep-inversion": (-6, 4),
         "wachter": (-6, -12),
-        "noise": (4, -10),
-        "quits": (-4, -12),
+        "noise": (5, -22),
+        "quits": (-5, -12),
         "identity": (5, 5),
         "nearest-unlike": (5, 16),
     },
