@@ -1,10 +1,10 @@
 """Which attributes flip which classes: what generative introspection moved, by target class.
 
-    python reports/attributes.py RUN [--out reports/sources]
+    python reports/sources/attributes.py RUN [--out DIR]
 
 Reads the query table of a run of a method that logs ``moved_<attribute>`` and writes ``attributes-<task>.md`` and
-``.png``: the mean move of each attribute over the flipped queries of each target class, the attributes that moved most
-first.
+``.png``: the mean move of each attribute over the flipped queries of each target class, of the attributes that moved
+most.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cfbench.registry import load_dataset
 
 PREFIX = "method_moved_"
 MOST = 13
-"""Attributes shown."""
+"""Attributes shown at most."""
 
 
 def moves(run: Path) -> tuple[pd.DataFrame, pd.Series]:
@@ -34,8 +34,8 @@ def moves(run: Path) -> tuple[pd.DataFrame, pd.Series]:
     classes = load_dataset(record.key.task).classes
     grouped = flipped.groupby(flipped["target"].map(lambda target: classes[target]))
     mean = grouped[columns].mean().rename(columns=lambda name: name.removeprefix(PREFIX))
-    order = mean.abs().max().sort_values(ascending=False).index[:MOST]
-    return mean[order], grouped.size()
+    most = set(mean.abs().max().nlargest(MOST).index)
+    return mean[[name for name in mean if name in most]], grouped.size()
 
 
 def draw(mean: pd.DataFrame, counts: pd.Series, title: str) -> Figure:
@@ -57,7 +57,7 @@ def draw(mean: pd.DataFrame, counts: pd.Series, title: str) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "sources")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
     mean, counts = moves(options.run)
     key = Record.read(options.run).key
@@ -77,7 +77,7 @@ def main() -> None:
     ]
     lines += [
         "",
-        "Mean move over flipped queries; attributes are in [0, 1]. Made by `python reports/attributes.py RUN`.",
+        "Mean move over flipped queries; attributes are in [0, 1]. Made by `python reports/sources/attributes.py RUN`.",
     ]
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n")
     print(f"table and picture: {stem}.md, {stem}.png")

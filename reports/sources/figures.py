@@ -62,6 +62,7 @@ def estimator() -> Figure:
                     axis.hlines(found.mean(), place + shift - 0.09, place + shift + 0.09, color=colour, linewidth=2.5)
         axis.set_xticks(range(len(ESTIMATOR)), list(ESTIMATOR.values()), fontsize=7.5)
         axis.set_ylabel(label, fontsize=9)
+        axis.set_xlim(-0.5, len(ESTIMATOR) - 0.5)
         axis.set_ylim(bottom=0)
         axis.grid(axis="y", alpha=0.3)
     handles = [Line2D([], [], color=colour, linewidth=2.5, label=method) for method, colour in METHODS.items()]
