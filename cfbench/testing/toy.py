@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.gan_training import GANRecipe
+from cfbench.generators import VAERecipe
 from cfbench.heads import DUQRecipe, LossEstimatorRecipe
-from cfbench.networks import GAN, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
+from cfbench.networks import GAN, VAE, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
@@ -84,6 +85,13 @@ class Toy(Dataset):
             partial(GAN, channels=1, side=SIDE, classes=3, latent=4, widths=(8, 8), hidden=8),
             GANRecipe(epochs=1, oracles=("oracle-1", "oracle-2")),
             seed=9,
+        ),
+        "vae": NetworkSpec(
+            "vae",
+            "VAE 8-8, z 4",
+            partial(VAE, channels=1, side=SIDE, latent=4, widths=(8, 8), hidden=8),
+            VAERecipe(epochs=1),
+            seed=10,
         ),
         "duq": NetworkSpec(
             "duq",

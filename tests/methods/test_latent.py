@@ -1,0 +1,189 @@
+"""Latent searches with linear generators and a linear classifier: one step is known in closed form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from own_pictures import Thirds
+from torch import Tensor, nn
+
+from cfbench.errors import InvalidParameter, MissingResource
+from cfbench.harness import evaluate
+from cfbench.method import Outcome
+from cfbench.registry import METHODS
+from cfbench.task import Task
+from cfbench.testing import Toy
+from cfbench.testing.toy import SIDE
+from cfbench.view import MethodView
+
+SEARCHES = ("vae-latent", "gan-latent", "diffeomorphic")
+LATENT = 5
+PIXELS = SIDE * SIDE
+_random = torch.Generator().manual_seed(3)
+COLUMNS = (torch.arange(PIXELS) % SIDE) // (SIDE // 3)
+BASIS = torch.randn(LATENT + 3, PIXELS, generator=_random) / 100
+BASIS += torch.randn(LATENT + 3, 3, generator=_random)[:, COLUMNS] / 20
+"""The picture that each latent, and each weight of a class, adds."""
+READING = torch.randn(PIXELS, LATENT, generator=_random) / 10
+FILTERS = 20 / (PIXELS // 3) * torch.stack([(third == COLUMNS).float() for third in range(3)])
+"""The logits of :class:`Thirds` as a matrix, ``[3, pixels]``."""
+
+
+def picture(codes: Tensor) -> Tensor:
+    return (0.5 + codes @ BASIS[: codes.shape[1]]).view(-1, 1, SIDE, SIDE)
+
+
+class LinearVAE(nn.Module):
+    counted = ("decoder",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.Identity()
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        mean = images.flatten(1) @ READING
+        return mean, torch.zeros_like(mean)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return picture(self.decoder(latents))
+
+
+class LinearGenerator(nn.Module):
+    def forward(self, latents: Tensor, weights: Tensor) -> Tensor:
+        return picture(torch.cat([latents, weights], dim=1))
+
+
+class LinearGAN(nn.Module):
+    counted = ("generator",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = LinearGenerator()
+
+    def encode(self, images: Tensor, weights: Tensor) -> Tensor:
+        return images.flatten(1) @ READING
+
+
+class LinearToy(Toy):
+    """The toy task with these generators and a classifier that is linear."""
+
+    made: ClassVar[dict[str, type[nn.Module]]] = {"vae": LinearVAE, "gan": LinearGAN, "classifier": Thirds}
+
+    def network(self, name: str) -> nn.Module:
+        return self.made[name]().eval() if name in self.made else super().network(name)
+
+
+def explained(task: Task, name: str, count: int = 12, **parameters: Any) -> tuple[Outcome, MethodView]:
+    method = METHODS.load(name).create(parameters)
+    view = MethodView(task, method.needs)
+    method.setup(view)
+    return method(task.images(slice(count)), task.targets[:count], seeds=list(range(count))), view
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("vae-latent", {"proximity": 40.0}),
+        ("gan-latent", {"proximity": 40.0}),
+        ("gan-latent", {"proximity": 40.0, "condition_rate": 0.0}),
+        ("diffeomorphic", {}),
+    ],
+)
+def test_one_step_goes_down_the_gradient_known_by_hand(name: str, parameters: dict[str, Any], toy_folder: Path) -> None:
+    """Adam's first step is the rate against the gradient's sign: ``basis @ (filters.T @ (p - onehot) + pull)``."""
+    task = Task(LinearToy(toy_folder))
+    outcome, _ = explained(task, name, steps=1, rate=0.05, confidence=0.999, **parameters)
+    queries, targets = task.images(slice(12)).flatten(1), task.targets[:12]
+    start = queries @ READING
+    if name == "gan-latent":
+        start = torch.cat([start, torch.eye(3)[(queries @ FILTERS.T).argmax(1)]], dim=1)
+    made = picture(start).flatten(1)
+    error = (made @ FILTERS.T).softmax(1) - torch.eye(3)[targets]
+    pull = error @ FILTERS + parameters.get("proximity", 0.0) * (made - queries).sign() / PIXELS
+    step = -0.05 * (pull @ BASIS[: start.shape[1]].T).sign()
+    if not parameters.get("condition_rate", 0.05):
+        step[:, LATENT:] = 0
+    codes = start + step
+    codes[:, LATENT:].clamp_(0, 1)
+    assert float((outcome.images.flatten(1) / 255 - picture(codes).flatten(1)).abs().max()) <= 0.5 / 255 + 1e-4
+    assert outcome.columns["steps"].tolist() == [1] * 12
+
+
+def test_without_proximity_the_search_in_the_vae_is_the_ascent(toy_folder: Path) -> None:
+    task = Task(LinearToy(toy_folder))
+    settings = {"steps": 20, "rate": 0.02, "confidence": 0.9}
+    searched, _ = explained(task, "vae-latent", proximity=0.0, inversion=0, **settings)
+    ascended, _ = explained(task, "diffeomorphic", **settings)
+    assert torch.equal(searched.images, ascended.images)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_images_are_taken_when_the_target_is_sure(name: str, toy_folder: Path) -> None:
+    task = Task(LinearToy(toy_folder))
+    outcome, view = explained(task, name, steps=200, rate=0.02, confidence=0.8)
+    chances = Thirds()(outcome.images / 255).softmax(1).gather(1, task.targets[:12, None])
+    assert (chances >= 0.8).all()
+    assert (chances < 0.9).all(), "and no later"
+    steps = outcome.columns["steps"]
+    assert (steps < 200).all()
+    assert view.counter.generated >= steps.sum() + 12
+    assert view.counter.backwards <= steps.sum() + 12
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_run_stores_when_each_was_taken(name: str, toy_folder: Path, tmp_path: Path) -> None:
+    method = METHODS.load(name).create(METHODS.load(name).quick)
+    record, _ = evaluate(method, Task(Toy(toy_folder)), root=tmp_path, limit=6)
+    assert (record.queries.done, record.queries.failed) == (6, 0)
+    assert record.cost.generated > 0
+
+
+@pytest.mark.parametrize("name", ["vae-latent", "gan-latent"])
+def test_inversion_brings_the_start_nearer(name: str, toy_folder: Path) -> None:
+    task = Task(LinearToy(toy_folder))
+    errors = []
+    for inversion in (0, 200):
+        outcome, _ = explained(task, name, inversion=inversion, steps=1, rate=0.02)
+        errors.append(float((outcome.images / 255 - task.images(slice(12))).square().mean()))
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"confidence": 0.0}, "confidence is 0.0|confidence 0.0"),
+        ({"confidence": 1.0}, "0 < confidence < 1"),
+        ({"steps": 0}, "steps 0"),
+        ({"rate": 0.0}, "rate above 0"),
+        ({"rate": "fast"}, "parameter rate of method"),
+    ],
+)
+@pytest.mark.parametrize("name", SEARCHES)
+def test_parameters_out_of_range_are_refused(name: str, parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidParameter, match=said):
+        METHODS.load(name).create(parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"), [({"proximity": -1.0}, "proximity is -1.0"), ({"inversion": -1}, "inversion -1")]
+)
+@pytest.mark.parametrize("name", ["vae-latent", "gan-latent"])
+def test_a_negative_weight_or_number_of_steps_is_refused(name: str, parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidParameter, match=said):
+        METHODS.load(name).create(parameters)
+
+
+class Ungenerated(Toy):
+    networks = {name: spec for name, spec in Toy.networks.items() if name not in ("gan", "vae")}
+
+
+@pytest.mark.parametrize(("name", "role"), [("vae-latent", "vae"), ("gan-latent", "gan"), ("diffeomorphic", "vae")])
+def test_a_task_without_the_generator_says_so(name: str, role: str, toy_folder: Path) -> None:
+    method = METHODS.load(name)()
+    with pytest.raises(
+        MissingResource, match=f"defines 0 networks of role '{role}', expected one; choose another task"
+    ):
+        method.setup(MethodView(Task(Ungenerated(toy_folder)), method.needs))
