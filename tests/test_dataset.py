@@ -66,8 +66,8 @@ def test_missing_splits_and_unknown_networks_say_what_to_do(copy: Path) -> None:
     edit(copy, lambda manifest: manifest["splits"].pop("test.csv"))
     with pytest.raises(MissingResource, match=r"toy@v1 has no test.csv; run: cfbench prepare toy --splits"):
         Toy(copy).table("test")
-    with pytest.raises(UnknownName, match="no network 'vae'; it has classifier"):
-        Toy(copy).entry("vae")
+    with pytest.raises(UnknownName, match="no network 'flow'; it has classifier"):
+        Toy(copy).entry("flow")
 
 
 def test_loading_a_network_leaves_the_global_random_state(toy: Toy) -> None:
