@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.gan_training import GANRecipe
+from cfbench.generators import VAERecipe
 from cfbench.heads import DUQRecipe, LossEstimatorRecipe
-from cfbench.networks import GAN, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
+from cfbench.networks import GAN, VAE, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
@@ -77,6 +78,13 @@ class Toy(Dataset):
             partial(LossEstimator, (4, 8), hidden=4),
             LossEstimatorRecipe(epochs=1, batch=50, rate=1e-2),
             seed=7,
+        ),
+        "vae": NetworkSpec(
+            "vae",
+            "VAE 8-8, z 4",
+            partial(VAE, channels=1, side=SIDE, latent=4, widths=(8, 8), hidden=8),
+            VAERecipe(epochs=2),
+            seed=10,
         ),
         "gan": NetworkSpec(
             "gan",
