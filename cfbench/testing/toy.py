@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
+from cfbench.diffusion_training import DiffusionRecipe
 from cfbench.gan_training import GANRecipe
 from cfbench.generators import VAERecipe
 from cfbench.heads import DUQRecipe, LossEstimatorRecipe
-from cfbench.networks import GAN, VAE, Autoencoder, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
+from cfbench.networks import GAN, VAE, Autoencoder, Diffusion, DUQHead, LossEstimator, MobileNet, PlainCNN, ResNet
 from cfbench.preparation import freeze_splits, train_networks
+from cfbench.robust import RobustRecipe
 from cfbench.training import AutoencoderRecipe, ClassifierRecipe, DistilRecipe
 
 SIDE = 12
@@ -58,7 +60,8 @@ class Toy(Dataset):
             DistilRecipe(epochs=8, batch=50, rate=1e-2),
             seed=6,
         ),
-        "oracle-1": NetworkSpec("oracle", "ResNet 4-8", partial(ResNet, widths=(4, 8), **_COMMON), _RECIPE, seed=2),
+        # Eight channels: oneDNN's strided 1 x 1 convolutions of fewer write out of bounds (uxlfoundation/oneDNN#6035).
+        "oracle-1": NetworkSpec("oracle", "ResNet 8-8", partial(ResNet, widths=(8, 8), **_COMMON), _RECIPE, seed=2),
         "oracle-2": NetworkSpec(
             "oracle", "PlainCNN 8-8", partial(PlainCNN, widths=(8, 8), depth=2, **_COMMON), _RECIPE, seed=3
         ),
@@ -92,6 +95,20 @@ class Toy(Dataset):
             partial(VAE, channels=1, side=SIDE, latent=4, widths=(8, 8), hidden=8),
             VAERecipe(epochs=1),
             seed=10,
+        ),
+        "diffusion": NetworkSpec(
+            "diffusion",
+            "UNet2DModel 8-8 on blocks of 2 x 2 pixels",
+            partial(Diffusion.of_pixels, channels=1, side=SIDE, classes=3, widths=(8, 8)),
+            DiffusionRecipe(epochs=1, oracles=("oracle-1", "oracle-2")),
+            seed=11,
+        ),
+        "robust": NetworkSpec(
+            "robust",
+            "PlainCNN 4-8",
+            partial(PlainCNN, widths=(4, 8), depth=1, **_COMMON),
+            RobustRecipe(epochs=3, batch=50, rate=1e-2, epsilon=0.02, judged=100, stronger=5),
+            seed=12,
         ),
         "duq": NetworkSpec(
             "duq",
