@@ -18,12 +18,16 @@ VARIANTS = [
     ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers", "warmup_rate": 1e-3, "rate": 1e-4}),
     ("disc", {"prior": "fourier", "progressive": "target"}),
     ("disc", {"progressive": "weights"}),
+    ("leapfactual", {"injections": 2}),
 ]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(("name", "parameters"), VARIANTS, ids=lambda value: value if isinstance(value, str) else "")
-def test_adapter(name: str, parameters: dict[str, object], check: Check, toy_folder: Path) -> None:
+def test_adapter(
+    name: str, parameters: dict[str, object], check: Check, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFBENCH_CACHE", str(toy_folder / "cache"))
     method = METHODS.load(name)
     task = Task(Rendered(toy_folder) if method.needs.truth else Toy(toy_folder))
     check(lambda: method.create({**method.quick, **parameters}), task)

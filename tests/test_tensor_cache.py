@@ -1,4 +1,4 @@
-"""Features kept between runs: read when whole, made again when not."""
+"""Tensors kept between runs: read when whole, made again when not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from judged import batch_of, judges_of, random_images
 from torch import Tensor
 
 from cfbench.batch import KEPT
-from cfbench.feature_cache import kept_features
 from cfbench.judges import WORTH_KEEPING
 from cfbench.spaces import Space
+from cfbench.tensor_cache import kept_tensors
 
 KEY = {"space": "net@1", "images": "abc"}
+EXPECTED = {"transposed": torch.arange(12.0).view(3, 4).t().tolist(), "counted": [5]}
 
 
 @pytest.fixture
@@ -27,17 +28,21 @@ class Made:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self) -> Tensor:
+    def __call__(self) -> dict[str, Tensor]:
         self.times += 1
-        return torch.arange(12.0).view(3, 4).t()
+        return {"transposed": torch.arange(12.0).view(3, 4).t(), "counted": torch.tensor([5])}
+
+
+def kept(key: dict[str, str], made: Made) -> dict[str, list[float]]:
+    return {name: tensor.tolist() for name, tensor in kept_tensors("features", key, made).items()}
 
 
 def test_made_once_for_a_key_and_again_for_another(folder: Path) -> None:
     made = Made()
-    found = [kept_features(KEY, made) for _ in range(3)]
+    found = [kept(KEY, made) for _ in range(3)]
     assert made.times == 1
-    assert all(torch.equal(each, torch.arange(12.0).view(3, 4).t()) for each in found)
-    kept_features(KEY | {"images": "abd"}, made)
+    assert found == [EXPECTED] * 3
+    kept(KEY | {"images": "abd"}, made)
     assert made.times == 2
     assert len(list(folder.iterdir())) == 2
 
@@ -45,7 +50,7 @@ def test_made_once_for_a_key_and_again_for_another(folder: Path) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "of another key"])
 def test_a_damaged_file_is_made_again(folder: Path, damage: str) -> None:
     made = Made()
-    expected = kept_features(KEY, made)
+    kept(KEY, made)
     [path] = folder.iterdir()
     data = bytearray(path.read_bytes())
     if damage == "truncated":
@@ -54,22 +59,22 @@ def test_a_damaged_file_is_made_again(folder: Path, damage: str) -> None:
         data[-1] ^= 1
         path.write_bytes(data)
     else:
-        kept_features(KEY | {"images": "abd"}, made)
+        kept(KEY | {"images": "abd"}, made)
         [other] = [each for each in folder.iterdir() if each != path]
         other.replace(path)
     before = made.times
-    assert torch.equal(kept_features(KEY, made), expected)
+    assert kept(KEY, made) == EXPECTED
     assert made.times == before + 1
-    kept_features(KEY, made)
+    kept(KEY, made)
     assert made.times == before + 1
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(folder: Path) -> None:
     folder.write_text("a file where the folder should be")
     made = Made()
-    kept_features(KEY, made)
-    assert torch.equal(kept_features(KEY, made), made())
-    assert made.times == 3
+    kept(KEY, made)
+    assert kept(KEY, made) == EXPECTED
+    assert made.times == 2
 
 
 @pytest.mark.parametrize(("first", "images_each_run"), [(0, (2, 1)), (KEPT, (2, 2))])
