@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rendered import Rendered
 
+from cfbench.errors import MissingResource
 from cfbench.registry import METHODS
 from cfbench.task import Task
 from cfbench.testing import CHECKS, Check, Toy
@@ -18,6 +19,8 @@ VARIANTS = [
     ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers", "warmup_rate": 1e-3, "rate": 1e-4}),
     ("disc", {"prior": "fourier", "progressive": "target"}),
     ("disc", {"progressive": "weights"}),
+    ("foolbox", {"attack": "LinfPGD", "epsilon": 0.1}),
+    ("foolbox", {"attack": "L2CarliniWagnerAttack", "settings": {"binary_search_steps": 2, "steps": 5}}),
 ]
 
 
@@ -25,5 +28,10 @@ VARIANTS = [
 @pytest.mark.parametrize(("name", "parameters"), VARIANTS, ids=lambda value: value if isinstance(value, str) else "")
 def test_adapter(name: str, parameters: dict[str, object], check: Check, toy_folder: Path) -> None:
     method = METHODS.load(name)
+    settings = {**method.quick, **parameters}
+    try:
+        method.create(settings)
+    except MissingResource as missing:
+        pytest.skip(str(missing))
     task = Task(Rendered(toy_folder) if method.needs.truth else Toy(toy_folder))
-    check(lambda: method.create({**method.quick, **parameters}), task)
+    check(lambda: method.create(settings), task)
