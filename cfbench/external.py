@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,11 +84,11 @@ class Worker:
 
         Raises:
             RuntimeError: ``explain`` raised; the batch alone is lost.
-            MethodFailed: the worker ended, took longer than its limit, or answered something else than images.
+            MethodFailed: the worker ended, or took longer than its limit.
         """
         question, answer = (Path(self._folder.name, f"{self._asked}-{end}.npz") for end in ("asked", "answered"))
         self._asked += 1
-        given = {"images": images, "targets": targets, **arrays}
+        given: dict[str, Any] = {"images": images, "targets": targets, **arrays}
         np.savez(question, **{name: values.detach().cpu().numpy() for name, values in given.items()})
         self._tell(f"{question.name}\t{answer.name}\n")
         self._wait(answer)
