@@ -58,7 +58,7 @@ class CFProto(CEM):
         prototype: float = 30.0,
         neighbours: int = 10,
         weight: float = 1.0,
-        rounds: int = 4,
+        rounds: int = 3,
         steps: int = 40,
         rate: float = 0.004,
     ) -> None:

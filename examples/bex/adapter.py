@@ -1,6 +1,8 @@
 """A peer package in an environment of its own: xGEM as bex has it, on the task's classifier and VAE.
 
-python3 -m venv bex && bex/bin/pip install bex==0.5.2 scikit-learn
+python3 -m venv bex
+bex/bin/pip install torch torchvision pandas h5py tqdm requests scikit-learn
+bex/bin/pip install --no-deps bex==0.5.2
 cfbench evaluate --method examples/bex/adapter.py:BexXGEM --set python=bex/bin/python
 """
 
@@ -77,7 +79,7 @@ class BexXGEM(Method):
             Path(__file__).with_name("worker.py"),
             [torch.jit.trace(task.classifier.network, image), coder, self.steps, self.rate, self.proximity],
             limit=self.limit,
-            advice="run: python3 -m venv bex && bex/bin/pip install bex==0.5.2 scikit-learn",
+            advice="make an environment that has bex, as adapter.py says",
         )
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
