@@ -49,14 +49,14 @@ class CEM(Method):
     def __init__(
         self,
         *,
-        margin: float = 8.0,
+        margin: float = 12.0,
         sparsity: float = 0.1,
-        manifold: float = 10.0,
+        manifold: float = 60.0,
         additive: bool = False,
         weight: float = 1.0,
         rounds: int = 3,
-        steps: int = 40,
-        rate: float = 0.01,
+        steps: int = 80,
+        rate: float = 0.002,
     ) -> None:
         if min(margin, sparsity, manifold) < 0 or min(weight, rate) <= 0 or min(rounds, steps) < 1:
             raise InvalidParameter(
