@@ -18,7 +18,7 @@ def source_hash(method: type[Method]) -> str:
     sources = {
         module.__name__: sha256_file(Path(module.__file__))
         for module in (*adapters, *used)
-        if module is not None and module.__file__ and module.__name__.startswith("cfbench.")
+        if module is not None and module.__name__.startswith("cfbench.") and module.__file__
     }
     return content_hash([sha256_file(Path(inspect.getfile(method))), sources])
 

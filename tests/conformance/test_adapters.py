@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rendered import Rendered
 
+from cfbench.errors import MissingResource
 from cfbench.registry import METHODS
 from cfbench.task import Task
 from cfbench.testing import CHECKS, Check, Toy
@@ -19,6 +20,8 @@ VARIANTS = [
     ("disc", {"prior": "fourier", "progressive": "target"}),
     ("disc", {"progressive": "weights"}),
     ("leapfactual", {"injections": 2}),
+    ("foolbox", {"attack": "LinfPGD", "epsilon": 0.1}),
+    ("foolbox", {"attack": "L2CarliniWagnerAttack", "settings": {"binary_search_steps": 2, "steps": 5}}),
 ]
 
 
@@ -29,5 +32,10 @@ def test_adapter(
 ) -> None:
     monkeypatch.setenv("CFBENCH_CACHE", str(toy_folder / "cache"))
     method = METHODS.load(name)
+    settings = {**method.quick, **parameters}
+    try:
+        method.create(settings)
+    except MissingResource as missing:
+        pytest.skip(str(missing))
     task = Task(Rendered(toy_folder) if method.needs.truth else Toy(toy_folder))
-    check(lambda: method.create({**method.quick, **parameters}), task)
+    check(lambda: method.create(settings), task)

@@ -19,7 +19,7 @@ from cfbench.task import Task
 from cfbench.testing import Toy
 from cfbench.view import MethodView
 
-OPTIMISERS = ("dip", "dip-loss", "disc", "deep-inversion")
+OPTIMISERS = ("dip", "dip-loss", "disc", "deep-inversion", "tv-inversion")
 
 
 @pytest.mark.parametrize(
