@@ -78,15 +78,8 @@ def group_runs(folders: Sequence[Path]) -> list[Group]:
     """
     if len(folders) < 2:
         raise InvalidParameter(f"comparing needs two or more run folders, got {len(folders)}")
-    found: dict[str, list[Run]] = {}
-    for folder in folders:
-        run = Run.read(folder)
-        same = found.setdefault(content_hash(run.record.key.model_dump(mode="json", exclude={"seed"})), [])
-        for other in same:
-            if other.record.key.seed == run.record.key.seed:
-                raise InvalidParameter(f"{other.path} and {run.path} hold the same run; give each run once")
-        same.append(run)
-    first, *others = [run for runs in found.values() for run in runs]
+    groups = grouped([Run.read(folder) for folder in folders])
+    first, *others = [run for group in groups for run in group.runs]
     for other, name in itertools.product(others, QUESTION):
         here, there = getattr(first.record.key, name), getattr(other.record.key, name)
         if here != there:
@@ -94,11 +87,27 @@ def group_runs(folders: Sequence[Path]) -> list[Group]:
                 f"{first.path} and {other.path} cannot be compared: {name} is {here!r} in the first, {there!r} in the "
                 "second; give runs on the same task, target rule, split and classifier"
             )
-    if len(found) == 1:
+    if len(groups) == 1:
         raise InvalidParameter(
             f"all {len(folders)} runs are seeds of one method, {first.record.key.method}; "
             "give runs of two methods or of two parameter settings"
         )
+    return groups
+
+
+def grouped(runs: Sequence[Run]) -> list[Group]:
+    """Runs of one question as groups of those that differ only in their seed, in the order given.
+
+    Raises:
+        InvalidParameter: a run is given twice.
+    """
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        same = found.setdefault(content_hash(run.record.key.model_dump(mode="json", exclude={"seed"})), [])
+        for other in same:
+            if other.record.key.seed == run.record.key.seed:
+                raise InvalidParameter(f"{other.path} and {run.path} hold the same run; give each run once")
+        same.append(run)
     return [Group(label, tuple(runs)) for label, runs in zip(_labels(found), found.values(), strict=True)]
 
 
@@ -206,6 +215,8 @@ def _verdict(difference: float, p: float, better: str) -> str:
 
 def _on_shared_queries(runs: Sequence[Run]) -> list[pd.DataFrame]:
     """The query tables of runs, cut to the queries that all of them have, in the order of the first."""
+    if all(run.table.index.equals(runs[0].table.index) for run in runs):
+        return [run.table for run in runs]
     shared = reduce(lambda left, right: left.intersection(right, sort=False), (run.table.index for run in runs))
     return [run.table.loc[shared] for run in runs]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -13,6 +15,12 @@ LEAST_PAIRS = 100
 
 LEAST_DIFFERING = 30
 """Differences other than 0, of both signs, below which their mean has no interval: of 19 it covers too often, 99 %."""
+
+MOST_PARTS = 12
+"""Parts of 1 up to which values are taken for whole steps."""
+
+MOST_STEPS = 20_000
+"""Steps in all differences together up to which the sign-flip test is exact."""
 
 FLIPS = 200
 """Sign flips a comparison of a family, so that the least possible p-value is at most .01 after Holm's correction."""
@@ -87,6 +95,52 @@ def sign_flip(differences: Floats, *, resamples: int = 9_999, seed: int = 0) -> 
     return np.minimum(1.0, 2 * np.minimum(above, below) / (resamples + 1))
 
 
+def whole_steps(values: Floats) -> int | None:
+    """Into how many steps 1 must be cut for all ``values`` to be whole steps, as 3 for shares of three oracles.
+
+    None above ``MOST_PARTS``. Values may be rounded to 32 bits.
+    """
+    for parts in range(1, MOST_PARTS + 1):
+        steps = np.rint(values * parts)
+        if (np.abs(values * parts - steps) <= 1e-6 * np.abs(steps)).all():
+            return parts
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _chances(size: int, count: int) -> Floats:
+    """Chance of each sum of ``count`` differences that are ``size`` or 0 alike, ``[size * count + 1]``."""
+    from scipy.stats import binom
+
+    chances = np.zeros(size * count + 1)
+    chances[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+    return chances
+
+
+def exact_sign_flip(counts: Sequence[int], total: int) -> float:
+    """Two-sided p-value of the sign-flip test on the mean of differences that are whole steps.
+
+    It is what :func:`sign_flip` draws at random; of differences of one size it is McNemar's exact test.
+
+    Args:
+        counts: how many differences are of 1, 2, ... steps, whatever their sign. total: their sum in steps.
+    """
+    sizes = [(size, count) for size, count in enumerate(counts, start=1) if count]
+    chances = reduce(np.convolve, (_chances(size, count) for size, count in sizes), np.ones(1))
+    most = len(chances) - 1
+    return min(1.0, 2 * float(chances[(most + abs(total)) // 2 :].sum()))
+
+
+def _exact(a: Floats, b: Floats) -> float:
+    """:func:`exact_sign_flip` of the differences of values [n]; NaN where they are no whole steps, or too many."""
+    if (parts := whole_steps(np.stack([a, b]))) is None:
+        return np.nan
+    steps = (np.rint(a * parts) - np.rint(b * parts)).astype(np.int64)
+    if np.abs(steps).sum() > MOST_STEPS:
+        return np.nan
+    return exact_sign_flip(np.bincount(np.abs(steps))[1:].tolist(), int(steps.sum()))
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two tables over the same columns, ``[seeds, queries]`` each, or pseudo-values ``[seeds, groups]`` of a jackknife.
@@ -114,23 +168,24 @@ class Difference:
 def paired_differences(family: list[Pair]) -> list[Difference]:
     """Compare the two tables of every pair; p-values are corrected over the whole family (Holm 1979).
 
-    One seed each: the interval is the studentised bootstrap of the differences and the test the sign flip; of values 0
-    and 1 Tango's interval and McNemar's exact test. Both hold for the seeds at hand. Several seeds, unless they all
-    gave the same values: :func:`crossed_difference`, which holds for new seeds too. Columns: at least two. The interval
-    is None where none is known to cover: of two seeds, of few queries, and where few of them differ.
+    One seed each: the interval is the studentised bootstrap of the differences and the test the sign flip, exact for
+    shares of a few such as oracles; of values 0 and 1 Tango's interval and McNemar's exact test. Both hold for the
+    seeds at hand. Several seeds, unless they all gave the same values: :func:`crossed_difference`, which holds for new
+    seeds too. Columns: at least two. The interval is None where none is known to cover: of two seeds, of few queries,
+    and where few of them differ.
     """
     from statsmodels.stats.multitest import multipletests
 
     found: list[tuple[Estimate, str]] = []
     for pair in family:
-        a, b = _without_equal_seeds(pair.a), _without_equal_seeds(pair.b)
+        a, b = without_equal_seeds(pair.a), without_equal_seeds(pair.b)
         value = float(a.mean() - b.mean())
         if pair.groups or len(a) > 1 or len(b) > 1:
             found.append((crossed_difference(a, b), "jackknife t" if pair.groups else "crossed t"))
         elif np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
             found.append((Estimate(value, paired_rate_difference(a[0], b[0]), mcnemar(a[0], b[0])), "McNemar"))
         else:
-            found.append((Estimate(value, mean_of_differences(a[0] - b[0]), np.nan), "sign flip"))
+            found.append((Estimate(value, mean_of_differences(a[0] - b[0]), _exact(a[0], b[0])), "sign flip"))
     ps = np.array([estimate.p for estimate, _ in found])
     open_rows = np.flatnonzero(np.isnan(ps))
     if len(open_rows):
@@ -145,6 +200,6 @@ def paired_differences(family: list[Pair]) -> list[Difference]:
     ]
 
 
-def _without_equal_seeds(table: Floats) -> Floats:
+def without_equal_seeds(table: Floats) -> Floats:
     """One row of a table whose rows are all the same: the method doesn't depend on its seed."""
     return table[:1] if (table == table[0]).all() else table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cfbench.errors import CorruptFile, MissingResource
 from cfbench.files import content_hash, write_text
+from cfbench.strict_json import read_json
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE = "run.json"
@@ -153,9 +153,11 @@ class Record(_Model):
         if not path.is_file():
             raise MissingResource(f"{path} is missing; finish the run with cfbench evaluate, or give a run folder")
         try:
-            return cls.model_validate(json.loads(path.read_bytes()))
-        except (ValueError, ValidationError) as error:
-            message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            return cls.model_validate(read_json(path.read_bytes(), str(path)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             raise CorruptFile(
-                f"{path} is not a record of schema {SCHEMA_VERSION}: {message}; score the run again"
+                f"{path} is not a record of schema {SCHEMA_VERSION}: {what}; score its stored images again with the "
+                "cfbench evaluate command that made the run"
             ) from error

@@ -24,7 +24,16 @@ from scipy.stats import binom, binomtest, friedmanchisquare, norm, permutation_t
 from statsmodels.stats.anova import AnovaRM
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 
-from cfbench.paired import Pair, mcnemar, mean_of_differences, paired_differences, paired_rate_difference, sign_flip
+from cfbench.paired import (
+    Pair,
+    exact_sign_flip,
+    mcnemar,
+    mean_of_differences,
+    paired_differences,
+    paired_rate_difference,
+    sign_flip,
+    whole_steps,
+)
 from cfbench.stats import (
     average_ranks,
     bootstrap_mean,
@@ -347,3 +356,47 @@ def test_roc_auc_counts_ordered_pairs() -> None:
     above = scores[positive][:, None] - scores[~positive]
     assert roc_auc(scores, positive) == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
     assert roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
+
+
+def flipped_all_ways(differences: np.ndarray) -> float:
+    """The p-value of scipy, which goes through every flip of so few differences."""
+    test = permutation_test(
+        (differences,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", n_resamples=np.inf
+    )
+    return float(test.pvalue)
+
+
+@pytest.mark.parametrize("oracles", [1, 2, 3, 5])
+def test_exact_sign_flip_is_every_flip_by_scipy(oracles: int) -> None:
+    random = np.random.default_rng(oracles)
+    for n in (2, 5, 10):
+        a, b = random.integers(0, oracles + 1, size=(2, n))
+        sizes = np.bincount(abs(a - b), minlength=oracles + 1)[1:].tolist()
+        exact = flipped_all_ways((a - b) / oracles) if (a != b).any() else 1.0
+        assert exact_sign_flip(sizes, int((a - b).sum())) == pytest.approx(exact, abs=1e-12)
+
+
+def test_exact_sign_flip_of_one_size_is_mcnemars_test() -> None:
+    for first, second in ((0, 0), (3, 0), (12, 4), (700, 300), (5000, 4600)):
+        expected = mcnemar_of_statsmodels([[0, first], [second, 0]], exact=True).pvalue
+        assert exact_sign_flip([first + second], first - second) == pytest.approx(expected)
+        assert exact_sign_flip([0, first + second], 2 * (second - first)) == pytest.approx(expected)
+
+
+def test_shares_of_oracles_are_compared_exactly() -> None:
+    """Also where one column was stored in 32 bits, whose thirds are others."""
+    random = np.random.default_rng(3)
+    a, b = random.integers(0, 4, size=(2, 10)) / 3
+    [found] = paired_differences([Pair(a[None], b[None].astype(np.float32).astype(np.float64))])
+    assert found.test == "sign flip"
+    assert found.p == pytest.approx(flipped_all_ways(a - b), abs=1e-12)
+    far = [Pair(np.full((1, 1000), 2 / 3), random.integers(0, 2, (1, 1000)) / 3)]
+    assert paired_differences(far)[0].p < 1e-200
+
+
+def test_whole_steps() -> None:
+    assert whole_steps(np.array([0.0, 1 / 3, 1.0])) == 3
+    assert whole_steps(np.float32([0.2, 0.5]).astype(np.float64)) == 10
+    assert whole_steps(np.array([0.0, 4.0])) == 1
+    assert whole_steps(np.array([0.0, 1e-9])) is None
+    assert whole_steps(np.array([1 / 13])) is None

@@ -10,7 +10,9 @@ from cfbench.cli.compare import compare
 from cfbench.cli.doctor import doctor
 from cfbench.cli.evaluate import evaluate
 from cfbench.cli.explain import explain
+from cfbench.cli.leaderboard import leaderboard
 from cfbench.cli.listing import list_things
+from cfbench.cli.options import printable
 from cfbench.cli.prepare import prepare
 from cfbench.cli.score import score
 from cfbench.cli.study import study
@@ -30,6 +32,7 @@ app.command()(explain)
 app.command()(score)
 app.command()(compare)
 app.command()(study)
+app.add_typer(leaderboard, name="leaderboard")
 app.command()(doctor)
 
 
@@ -38,5 +41,5 @@ def main() -> None:
     try:
         app()
     except CfbenchError as error:
-        print(f"error: {error}".replace("\n", " "), file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         sys.exit(2)

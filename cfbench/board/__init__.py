@@ -1,0 +1,1 @@
+"""The leaderboard: published records, submissions, and the page built from them."""
