@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from cfbench.collector import Collector
 from cfbench.dataset import Dataset, Images
 from cfbench.errors import MissingResource
-from cfbench.feature_cache import kept_features
 from cfbench.files import sha256_bytes
 from cfbench.imagenet import imagenet_space
 from cfbench.images import dequantise
 from cfbench.networks import FeatureNetwork, fold
 from cfbench.objects import Objects
 from cfbench.spaces import Space, space_of
+from cfbench.tensor_cache import kept
 from cfbench.truth import Truth
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Judges:
             "torch": torch.__version__,
             "device": self.device.type,
         }
-        return kept_features(key, embed)
+        return kept("features", key, lambda: {"features": embed()})["features"]
 
     def _embed(self, space: Space, images: Tensor) -> Tensor:
         return torch.cat([space.embed(dequantise(part.to(self.device))).cpu() for part in images.split(BATCH)])

@@ -1,4 +1,4 @@
-"""Features kept between runs: read when whole, made again when not."""
+"""Tensors kept between runs: read when whole, made again when not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from judged import batch_of, judges_of, random_images
 from torch import Tensor
 
 from cfbench.batch import KEPT
-from cfbench.feature_cache import kept_features
 from cfbench.judges import WORTH_KEEPING
 from cfbench.spaces import Space
+from cfbench.tensor_cache import kept
 
 KEY = {"space": "net@1", "images": "abc"}
 
@@ -27,25 +27,35 @@ class Made:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self) -> Tensor:
+    def __call__(self) -> dict[str, Tensor]:
         self.times += 1
-        return torch.arange(12.0).view(3, 4).t()
+        return {"b": torch.arange(12.0).view(3, 4).t(), "a": torch.tensor([self.times > 0])}
+
+
+def found(made: Made, key: dict[str, str] = KEY) -> Tensor:
+    """What the cache of features gives under a key."""
+    tensors = kept("features", key, made)
+    assert sorted(tensors) == ["a", "b"]
+    assert tensors["a"].all()
+    return tensors["b"]
 
 
 def test_made_once_for_a_key_and_again_for_another(folder: Path) -> None:
     made = Made()
-    found = [kept_features(KEY, made) for _ in range(3)]
+    each = [found(made) for _ in range(3)]
     assert made.times == 1
-    assert all(torch.equal(each, torch.arange(12.0).view(3, 4).t()) for each in found)
-    kept_features(KEY | {"images": "abd"}, made)
+    assert all(torch.equal(one, torch.arange(12.0).view(3, 4).t()) for one in each)
+    found(made, KEY | {"images": "abd"})
     assert made.times == 2
+    kept("other", KEY, made)
+    assert made.times == 3
     assert len(list(folder.iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "of another key"])
 def test_a_damaged_file_is_made_again(folder: Path, damage: str) -> None:
     made = Made()
-    expected = kept_features(KEY, made)
+    expected = found(made)
     [path] = folder.iterdir()
     data = bytearray(path.read_bytes())
     if damage == "truncated":
@@ -54,21 +64,21 @@ def test_a_damaged_file_is_made_again(folder: Path, damage: str) -> None:
         data[-1] ^= 1
         path.write_bytes(data)
     else:
-        kept_features(KEY | {"images": "abd"}, made)
+        found(made, KEY | {"images": "abd"})
         [other] = [each for each in folder.iterdir() if each != path]
         other.replace(path)
     before = made.times
-    assert torch.equal(kept_features(KEY, made), expected)
+    assert torch.equal(found(made), expected)
     assert made.times == before + 1
-    kept_features(KEY, made)
+    found(made)
     assert made.times == before + 1
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(folder: Path) -> None:
     folder.write_text("a file where the folder should be")
     made = Made()
-    kept_features(KEY, made)
-    assert torch.equal(kept_features(KEY, made), made())
+    found(made)
+    assert torch.equal(found(made), made()["b"])
     assert made.times == 3
 
 
