@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -43,6 +43,7 @@ class Batch:
         failed: queries that failed, ``[B]``; their counterfactual is the query.
         costs: figures of each query's share of the run, ``[B]``. given: predictions made elsewhere, ``[B]``, if any.
         reruns: the same queries in the runs on altered ones, by protocol.
+        further: the same queries with other counterfactuals that the method handed in; the query where there is none.
     """
 
     judges: Judges
@@ -55,6 +56,7 @@ class Batch:
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     given: Tensor | None = None
     reruns: Mapping[str, Batch] = field(default_factory=dict)
+    further: Sequence[Batch] = ()
     _logits: dict[tuple[str, Which], Tensor] = field(default_factory=dict, repr=False)
     _maps: dict[tuple[str, Which], list[Tensor]] = field(default_factory=dict, repr=False)
     _features: dict[tuple[str, Which], Tensor] = field(default_factory=dict, repr=False)

@@ -111,6 +111,7 @@ class Judges:
         self.verdicts = verdicts
         self.costs = costs
         self.protocols: tuple[str, ...] = ()
+        self.several = False
         self._shared: dict[str, Any] = {}
 
     @classmethod

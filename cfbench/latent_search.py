@@ -15,6 +15,13 @@ from cfbench.images import dequantise, quantise
 Map = Callable[[Tensor], Tensor]
 """Gives, of codes ``[B, K]``, images or other codes, each of its own."""
 
+Objective = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""Losses ``[M]`` and logits ``[M, classes]`` of images ``[M, C, H, W]``.
+
+Also given are all codes ``[B, K]``, the places ``[M]`` among them of those that the images are made of, and the share
+of the steps that is left.
+"""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -54,32 +61,71 @@ def search(
         rate: Adam's learning rate, one for all of a code or ``[K]``; what has 0 stays.
         project: brings codes back to where they may be, after every step.
     """
+
+    def objective(made: Tensor, codes: Tensor, places: Tensor, left: float) -> tuple[Tensor, Tensor]:
+        logits = classifier(made)
+        loss = F.cross_entropy(logits, targets[places], reduction="none")
+        return loss + proximity * left * (made - images[places]).abs().flatten(1).mean(1), logits
+
+    return descend(
+        generate,
+        codes,
+        objective,
+        classifier,
+        targets,
+        steps=steps,
+        rate=rate,
+        confidence=confidence,
+        project=project,
+    )
+
+
+def descend(
+    generate: Map,
+    codes: Tensor,
+    objective: Objective,
+    classifier: Classifier,
+    targets: Tensor,
+    *,
+    steps: int,
+    rate: float | Tensor,
+    confidence: float,
+    project: Map | None = None,
+) -> Found:
+    """Minimise an objective over codes, by Adam, until the target is sure; see :func:`search`, which is a case of it.
+
+    Args:
+        codes: where they start. targets: class asked for of each code, ``[B]``.
+        objective: what is minimised, the sum of its losses. Codes of images that were taken stay as they were then.
+    """
     moving = codes.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([moving], lr=1.0)
-    found = Found(torch.empty_like(images), moving.detach().clone(), images.new_full((len(images),), steps))
-    open_ = torch.arange(len(images), device=images.device)
+    images = codes.new_empty(0)
+    taken_at = codes.new_full((len(codes),), steps)
+    open_ = torch.arange(len(codes), device=codes.device)
     for step in range(steps + 1):
         made = generate(moving[open_])
-        logits = classifier(made)
+        loss, logits = objective(made, moving, open_, 1 - step / steps)
+        if not step:
+            images = torch.empty_like(made.detach())
         arrived = logits.detach().softmax(1).gather(1, targets[open_, None])[:, 0] >= confidence
         if arrived.any():
             stored = dequantise(quantise(made.detach()[arrived]))
             with torch.no_grad():
                 chances = classifier.probabilities(stored).gather(1, targets[open_[arrived], None])[:, 0]
             arrived[arrived.clone()] = chances >= confidence
-        found.steps[open_[arrived]] = step
+        taken_at[open_[arrived]] = step
         taken = arrived if step < steps else torch.ones_like(arrived)
-        found.images[open_[taken]] = made.detach()[taken]
-        found.codes[open_[taken]] = moving.detach()[open_[taken]]
-        if taken.all():
+        images[open_[taken]] = made.detach()[taken]
+        open_ = open_[~taken]
+        if not len(open_):
             break
-        loss = F.cross_entropy(logits, targets[open_], reduction="none")
-        loss = loss + proximity * (1 - step / steps) * (made - images[open_]).abs().flatten(1).mean(1)
         (moving.grad,) = torch.autograd.grad(loss[~taken].sum(), moving)
         before = moving.detach().clone()
         optimiser.step()
         with torch.no_grad():
             moved = before + rate * (moving - before)
-            moving.copy_(moved if project is None else project(moved))
-        open_ = open_[~taken]
-    return found
+            moved = moved if project is None else project(moved)
+            moving.copy_(before)
+            moving[open_] = moved[open_]
+    return Found(images, moving.detach(), taken_at)

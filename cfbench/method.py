@@ -35,12 +35,14 @@ class Outcome:
         errors: one message a query, empty where it succeeded.
         seconds: wall time of ``explain`` alone.
         columns: extra per-query figures ``[B]`` that the method logged.
+        further: other counterfactuals of each query that the method handed in, ``[B, K, C, H, W]``, uint8, if any.
     """
 
     images: Tensor
     errors: list[str]
     seconds: float
     columns: dict[str, Tensor] = field(default_factory=dict)
+    further: Tensor | None = None
 
 
 class Method(ABC):
@@ -68,6 +70,7 @@ class Method(ABC):
 
     task: MethodView
     random: QueryRandom
+    _further: Tensor | None
 
     def __init__(self) -> None:  # noqa: B027
         pass
@@ -97,6 +100,17 @@ class Method(ABC):
     def log(self, **columns: Tensor) -> None:
         """Store a figure ``[B]`` a query under each name, for the query table; call it within ``explain``."""
         self._columns.update({name: values.detach().to("cpu", torch.float64) for name, values in columns.items()})
+
+    def also(self, images: Tensor) -> None:
+        """Hand in other counterfactuals of each query beside the one returned; call it within ``explain``.
+
+        They are stored as 8-bit images, and only what says so, such as the metric ``diversity``, reads them. One that
+        is not finite or leaves [0, 1] is replaced by the query.
+
+        Args:
+            images: ``[B, K, C, H, W]`` of the type and device of the queries.
+        """
+        self._further = images.detach()
 
     @final
     def parameters(self) -> dict[str, Any]:
@@ -164,6 +178,7 @@ class Method(ABC):
         """
         self.random = QueryRandom(seeds, images.device)
         self._columns: dict[str, Tensor] = {}
+        self._further = None
         with Untouched(self.name, classifier=self.task.guarded, tensors=(images, targets)):
             started = time.perf_counter()
             result = self.explain(images, targets)
@@ -175,7 +190,15 @@ class Method(ABC):
         errors = _check_values(result)
         failed = torch.tensor([bool(error) for error in errors], device=images.device)
         kept = torch.where(failed[:, None, None, None], images, result)
-        return Outcome(quantise(kept), errors, seconds, self._columns)
+        return Outcome(quantise(kept), errors, seconds, self._columns, self._checked_further(images))
+
+    def _checked_further(self, queries: Tensor) -> Tensor | None:
+        if self._further is None:
+            return None
+        images = self._further.flatten(0, 1)
+        fine = torch.tensor([not error for error in _check_values(images)], dtype=torch.bool, device=images.device)
+        instead = queries.repeat_interleave(self._further.shape[1], dim=0)
+        return quantise(torch.where(fine[:, None, None, None], images, instead)).view(self._further.shape)
 
     def _check_form(self, result: object, images: Tensor) -> None:
         expected = f"expected {images.dtype} {list(images.shape)} on {images.device}"
@@ -192,6 +215,16 @@ class Method(ABC):
                     f"method {self.name} logged {name} of shape {list(values.shape)}; expected [{len(images)}]: "
                     "log one figure a query"
                 )
+        other = self._further
+        if other is not None and (
+            other.ndim != 5
+            or (len(other), other.shape[2:], other.dtype, other.device)
+            != (len(images), images.shape[1:], images.dtype, images.device)
+        ):
+            raise ContractViolation(
+                f"method {self.name} also handed in {other.dtype} {list(other.shape)} on {other.device}; expected "
+                f"{images.dtype} {[len(images), 'K', *images.shape[1:]]} on {images.device}"
+            )
 
 
 def _check_values(result: Tensor) -> list[str]:

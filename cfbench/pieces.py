@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cfbench.judges import BATCH
-from cfbench.store import RunFolder, Shard
+from cfbench.store import RunFolder, Shard, among
 from cfbench.task import Task
 
 UNREACHED = "not reached within the time limit"
@@ -26,6 +26,7 @@ class Piece:
         first: position of the first. stored_queries, stored: uint8 ``[B, C, H, W]``. sources, targets: ``[B]``.
         errors: one message a query, empty where it succeeded. costs: figures ``[B]``; NaN for unreached queries.
         given: predictions made elsewhere, ``[B]``, if there is no classifier.
+        further: other counterfactuals of each query, uint8 ``[B, K, C, H, W]``, if any were handed in.
     """
 
     first: int
@@ -36,6 +37,7 @@ class Piece:
     errors: list[str]
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     given: Tensor | None = None
+    further: Tensor | None = None
 
 
 def pieces_of(folder: RunFolder, task: Task, requested: int) -> Iterator[Piece]:
@@ -65,6 +67,7 @@ class _Filling:
         self.stored = task.stored[self.places].cpu().clone()
         self.errors = [UNREACHED] * (stop - start)
         self.costs = {name: torch.full((stop - start,), torch.nan, dtype=torch.float64) for name in COSTS}
+        self.further: list[tuple[slice, Tensor]] = []
 
     def take(self, shard: Shard) -> None:
         start, stop = max(shard.first, self.places.start), min(shard.positions.stop, self.places.stop)
@@ -76,8 +79,19 @@ class _Filling:
         self.errors[here] = shard.errors[there]
         for name, values in self.costs.items():
             values[here] = getattr(shard, name) / len(shard.errors)
+        if shard.further is not None:
+            self.further.append((here, shard.further[there]))
 
     def piece(self) -> Piece:
         task, places = self.task, self.places
         queries, sources, targets = (part[places].cpu() for part in (task.stored, task.sources, task.targets))
-        return Piece(places.start, queries, sources, targets, self.stored, self.errors, self.costs)
+        return Piece(
+            places.start,
+            queries,
+            sources,
+            targets,
+            self.stored,
+            self.errors,
+            self.costs,
+            further=among(queries, self.further),
+        )

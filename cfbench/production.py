@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from cfbench.batch import decided
 from cfbench.classifier import CallCounter
@@ -14,7 +15,7 @@ from cfbench.errors import CfbenchError, MethodFailed
 from cfbench.method import Method, Outcome
 from cfbench.provenance import peak_memory_mb
 from cfbench.seeds import derive_seed
-from cfbench.store import RunFolder, Session, Shard, contiguous
+from cfbench.store import RunFolder, Session, Shard, among, contiguous
 from cfbench.task import Task
 from cfbench.view import MethodView
 
@@ -53,15 +54,15 @@ def explain_isolated(method: Method, task: Task, positions: range, *, seed: int)
         raise
     except Exception as error:
         seconds = time.perf_counter() - started
+        kept = task.stored[positions.start : positions.stop]
         if len(positions) == 1:
-            kept = task.stored[positions.start : positions.stop]
             return Outcome(kept, [f"{type(error).__name__}: {error}"], seconds)
         single = [explain_isolated(method, task, range(p, p + 1), seed=seed) for p in positions]
-        return _join(single, seconds)
+        return _join(single, kept, seconds)
 
 
-def _join(parts: list[Outcome], seconds: float) -> Outcome:
-    """One outcome of several; ``seconds`` went into the attempt that failed before them."""
+def _join(parts: list[Outcome], kept: Tensor, seconds: float) -> Outcome:
+    """One outcome of those of single queries ``kept``; ``seconds`` went into the attempt that failed before them."""
     columns = {name for part in parts for name in part.columns}
     blank = torch.full((1,), torch.nan, dtype=torch.float64)
     return Outcome(
@@ -69,6 +70,10 @@ def _join(parts: list[Outcome], seconds: float) -> Outcome:
         errors=[error for part in parts for error in part.errors],
         seconds=seconds + sum(part.seconds for part in parts),
         columns={name: torch.cat([part.columns.get(name, blank) for part in parts]) for name in sorted(columns)},
+        further=among(
+            kept,
+            [(slice(row, row + 1), part.further) for row, part in enumerate(parts) if part.further is not None],
+        ),
     )
 
 
@@ -130,6 +135,7 @@ def produce(
             generated=counter.generated - before[2],
             session=Session(prepared.seconds, prepared.forwards, peak_memory_mb(task.device), str(task.device)),
             columns=outcome.columns,
+            further=None if outcome.further is None else outcome.further.cpu(),
         )
         held.append(shard)
         advance = advanced(advance, judge, task, shard)

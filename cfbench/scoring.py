@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import pandas as pd
 import torch
@@ -55,7 +56,12 @@ def score(
     Raises:
         InvalidParameter: there is nothing to score.
     """
+    pieces = iter(pieces)
+    first = next(pieces, None)
+    if first is None:
+        raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
     judges.protocols = tuple(protocols)
+    judges.several = first.further is not None
     chosen = metrics_for(judges)
     reasons = {metric.key: metric.blocked() for metric in chosen}
     active = [metric for metric in chosen if reasons[metric.key] is None]
@@ -63,8 +69,10 @@ def score(
     columns: dict[str, Column] = {}
     errors: list[str] = []
     others = {name: iter(run) for name, run in (reruns or {}).items()}
-    for piece in pieces:
+    for piece in chain([first], pieces):
         digest.update(piece.stored.numpy().tobytes())
+        if piece.further is not None:
+            digest.update(piece.further.numpy().tobytes())
         errors += piece.errors
         batch = batch_of(piece, judges, {name: next(run) for name, run in others.items()})
         judged = {"prediction": batch.verdicts, "flipped": batch.flipped}
@@ -72,8 +80,6 @@ def score(
             judged.update(metric.update(batch))
         for name, values in judged.items():
             columns.setdefault(name, Column()).append(values)
-    if not errors:
-        raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
     scores = {
         metric.key: metric.compute() if reason is None else dict.fromkeys(metric.subsets, metric.blank(reason))
         for metric, reason in ((metric, reasons[metric.key]) for metric in chosen)
@@ -87,6 +93,7 @@ def score(
 def batch_of(piece: Piece, judges: Judges, reruns: Mapping[str, Piece] | None = None) -> Batch:
     """The batch of a piece on the judges' device."""
     device = judges.device
+    others = [] if piece.further is None else piece.further.unbind(1)
     return Batch(
         judges,
         positions=torch.arange(piece.first, piece.first + len(piece.errors), device=device),
@@ -98,6 +105,7 @@ def batch_of(piece: Piece, judges: Judges, reruns: Mapping[str, Piece] | None = 
         costs=piece.costs,
         given=None if piece.given is None else piece.given.to(device),
         reruns={name: batch_of(rerun, judges) for name, rerun in (reruns or {}).items()},
+        further=[batch_of(replace(piece, stored=other, further=None), judges) for other in others],
     )
 
 

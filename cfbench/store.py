@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +40,7 @@ class Shard:
     Attributes:
         images: counterfactuals ``[n, C, H, W]``, uint8. errors: one message a query, empty where it succeeded.
         seconds, forwards, backwards, generated: totals of the shard. columns: figures the method logged, ``[n]``.
+        further: other counterfactuals of each query, ``[n, K, C, H, W]``, uint8, if the method handed in any.
     """
 
     first: int
@@ -51,6 +52,7 @@ class Shard:
     generated: int
     session: Session
     columns: dict[str, Tensor] = field(default_factory=dict)
+    further: Tensor | None = None
 
     @property
     def positions(self) -> range:
@@ -70,6 +72,8 @@ class Shard:
         buffer = BytesIO()
         arrays: dict[str, Any] = {COLUMN + name: values.numpy() for name, values in self.columns.items()}
         arrays |= {"images": self.images.cpu().numpy(), "errors": np.array(self.errors), "facts": json.dumps(facts)}
+        if self.further is not None:
+            arrays["further"] = self.further.numpy()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
@@ -87,8 +91,24 @@ class Shard:
                 errors=[str(error) for error in arrays["errors"]],
                 session=session,
                 columns=columns,
+                further=torch.from_numpy(arrays["further"]) if "further" in arrays else None,
                 **facts,
             )
+
+
+def among(queries: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor | None:
+    """Further counterfactuals ``[N, K, C, H, W]`` of 8-bit ``queries`` ``[N, C, H, W]``, or None without any parts.
+
+    Args:
+        parts: further counterfactuals ``[n, k, C, H, W]`` of queries at these places. The query stands in for others.
+    """
+    if not parts:
+        return None
+    most = max(further.shape[1] for _, further in parts)
+    together = queries[:, None].repeat(1, most, 1, 1, 1)
+    for places, further in parts:
+        together[places, : further.shape[1]] = further
+    return together
 
 
 class RunFolder:

@@ -80,9 +80,14 @@ class Metric(ABC):
 
     def blocked(self) -> str | None:
         """Why the metric cannot be computed here, or None."""
-        if self.protocol and self.protocol not in self.judges.protocols:
-            return f"needs further runs, made by cfbench evaluate --protocol {self.protocol}"
-        return next((reason for role in self.needs if (reason := self.judges.missing(role))), None)
+        lacking = self.lacks_runs()
+        return lacking or next((reason for role in self.needs if (reason := self.judges.missing(role))), None)
+
+    def lacks_runs(self) -> str | None:
+        """How to make the runs of its protocol, if they were not asked for."""
+        if self.protocol is None or self.protocol in self.judges.protocols:
+            return None
+        return f"needs further runs, made by cfbench evaluate --protocol {self.protocol}"
 
     @property
     def network(self) -> str | None:

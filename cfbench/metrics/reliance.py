@@ -111,9 +111,11 @@ class SeedVariance(_Seeds):
 
 
 class Diversity(_Seeds):
-    """Mean feature distance between the valid counterfactuals of one query under different seeds.
+    """Mean feature distance between the valid counterfactuals of one query.
 
-    Undefined where fewer than two are valid. Rewards showing several ways to the target. Fooled by noise: read it
+    They are those that the method hands in together (:meth:`cfbench.Method.also`), which takes no further run, or else
+    those under different seeds. Only pairs count of which both flip the classifier to the target, all such pairs of a
+    query alike; undefined where there is none. Rewards showing several ways to the target. Fooled by noise: read it
     beside realism and oracle agreement.
     """
 
@@ -124,8 +126,11 @@ class Diversity(_Seeds):
     needs = ("verdicts", "extractor", "stages")
     citation = "diversity; Mothilal et al., arXiv 1905.07697, in the features of the extractor"
 
+    def lacks_runs(self) -> str | None:
+        return None if self.judges.several else super().lacks_runs()
+
     def values(self, batch: Batch) -> Tensor:
-        runs = self.each(batch)
+        runs = [batch, *batch.further] if self.judges.several else self.each(batch)
         maps = [run.maps(self.judges.extractor, "counterfactuals") for run in runs]
         total, count = torch.zeros(len(batch.positions), dtype=torch.float64), torch.zeros(len(batch.positions))
         for a, b in itertools.combinations(range(len(runs)), 2):
