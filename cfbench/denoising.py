@@ -43,13 +43,16 @@ class Chain:
         """x of x_0 ``[B, c, s, s]`` at ``level``, for standard normal ``noise``."""
         return self.signal(level) * values + math.sqrt(1 - self._kept[level]) * noise
 
-    def clean(self, noised: Tensor, level: int, weights: Tensor, *, guidance: float = 1.0) -> Tensor:
+    def clean(self, noised: Tensor, level: int, weights: Tensor | None = None, *, guidance: float = 1.0) -> Tensor:
         """The model's estimate of x_0 from x at ``level``, within the codec's bound.
 
         Args:
-            weights: of the classes or attributes, ``[B, classes]``; zeros are no condition. guidance: their weight.
+            weights: of the classes or attributes, ``[B, classes]``; zeros, or None, are no condition.
+            guidance: their weight.
         """
         steps = torch.full((len(noised),), self.steps[level - 1], device=noised.device)
+        if weights is None:
+            weights = noised.new_zeros(len(noised), self.model.classes)
         velocity = self.model(noised, steps, weights, guidance=guidance)
         bound = self.model.codec.bound
         return self.model.clean(noised, velocity, steps).clamp(-bound, bound)
@@ -65,11 +68,15 @@ class Chain:
         above, below = self._kept[level], self._kept[level - 1]
         return (1 - above / below) * (1 - below) / (1 - above)
 
+    def step(self, noised: Tensor, clean: Tensor, level: int, noise: Tensor) -> Tensor:
+        """x one level below, given x at ``level``, x_0 and standard normal ``noise``, which level 1 has none of."""
+        return self.mean(noised, clean, level) + math.sqrt(self.variance(level)) * noise
+
     def denoise(
         self,
         noised: Tensor,
         level: int,
-        weights: Tensor,
+        weights: Tensor | None = None,
         *,
         noise: Callable[[], Tensor] | None = None,
         guidance: float = 1.0,
@@ -83,8 +90,7 @@ class Chain:
         for present in range(level, 0, -1):
             clean = self.clean(noised, present, weights, guidance=guidance)
             if noise is not None:
-                below = self.mean(noised, clean, present)
-                noised = below if present == 1 else below + math.sqrt(self.variance(present)) * noise()
+                noised = clean if present == 1 else self.step(noised, clean, present, noise())
             else:
                 left = (noised - self.signal(present) * clean) / math.sqrt(1 - self._kept[present])
                 noised = self.noised(clean, left, present - 1)
