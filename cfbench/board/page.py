@@ -1,4 +1,4 @@
-"""The board as one self-contained HTML page: data, styles and scripts inside, nothing fetched, nothing executed from data."""
+"""The board as one self-contained HTML page: data, styles and scripts inside, nothing fetched, no code made of data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parent / "web"
 
 STYLES = ("page.css", "controls.css", "table.css", "plot.css", "gallery.css", "card.css")
 SCRIPTS = (
