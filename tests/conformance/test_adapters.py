@@ -18,7 +18,14 @@ VARIANTS = [
     ("disc", {"prior": "siren", "consistency": "none", "progressive": "layers", "warmup_rate": 1e-3, "rate": 1e-4}),
     ("disc", {"prior": "fourier", "progressive": "target"}),
     ("disc", {"progressive": "weights"}),
+    ("dive", {"masks": "none"}),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What methods learn is kept for one check alone."""
+    monkeypatch.setenv("CFBENCH_CACHE", str(tmp_path))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
