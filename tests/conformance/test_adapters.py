@@ -22,6 +22,7 @@ VARIANTS = [
     ("leapfactual", {"injections": 2}),
     ("foolbox", {"attack": "LinfPGD", "epsilon": 0.1}),
     ("foolbox", {"attack": "L2CarliniWagnerAttack", "settings": {"binary_search_steps": 2, "steps": 5}}),
+    ("dive", {"masks": "none"}),
 ]
 
 
