@@ -5,28 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from gaussian import SPREAD, GaussianDiffusion
 from torch import Tensor
 
 from cfbench.denoising import Chain
 from cfbench.errors import InvalidParameter
 from cfbench.networks import Diffusion
 
-SPREAD = 0.3
-"""Standard deviation of the known Gaussian's x_0."""
-
-
 def small() -> Diffusion:
     torch.manual_seed(3)
     return Diffusion.of_pixels(channels=1, side=8, classes=3, widths=(8, 8)).eval()
-
-
-class GaussianDiffusion(Diffusion):
-    """The exact denoiser of x_0 ~ N(0, SPREAD^2 I)."""
-
-    def _predict(self, noised: Tensor, steps: Tensor, weights: Tensor) -> Tensor:
-        signal, spread = self._weights(steps)
-        clean = signal * SPREAD**2 / (signal**2 * SPREAD**2 + spread**2) * noised
-        return (signal * noised - clean) / spread
 
 
 def test_a_step_is_that_of_a_spaced_ddpm() -> None:
