@@ -33,8 +33,8 @@ class Condition:
         self._named = [(attributes.index(name), label) for label, name in enumerate(classes) if name in attributes]
         if not self._named:
             raise MissingResource(
-                f"the diffusion model is of attributes, and none of them is a class ({', '.join(task.class_names)}); choose "
-                "another task"
+                "the diffusion model is made of attributes, and none of them is a class "
+                f"({', '.join(task.class_names)}); choose another task"
             )
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:

@@ -21,12 +21,12 @@ from cfbench.view import MethodView
 class LDCE(Method):
     """Denoise the query along the classifier's gradient where a conditional model agrees with it (arXiv 2310.06668).
 
-    The query x, with the noise of level ``depth``, goes down the chain of a diffusion model by steps of DDIM. x_k is the
-    model's estimate of the clean image, told no class, and i what the estimate gains when the model is told the target
-    (its implicit classifier). Each estimate is moved by ``|i| * (target * u - distance * v)``: u is the direction of the
-    gradient of log F_t(x_k), set to 0 at the positions where it is more than ``angle`` away from i, and v that of the
-    gradient of ``|x_k - x|_1``, both with respect to the noised image, through the model. The paper moves the predicted
-    noise, which comes to the same.
+    The query x, with the noise of level ``depth``, goes down the chain of a diffusion model by steps of DDIM. x_k is
+    the model's estimate of the clean image, told no class, and i what the estimate gains when the model is told the
+    target (its implicit classifier). Each estimate is moved by ``|i| * (target * u - distance * v)``: u is the
+    direction of the gradient of log F_t(x_k), set to 0 at the positions where it is more than ``angle`` away from i,
+    and v that of the gradient of ``|x_k - x|_1``, both with respect to the noised image, through the model. The paper
+    moves the predicted noise, which comes to the same.
 
     A model of attributes is told those that a network reads in x, with the target's own as asked for.
 

@@ -66,7 +66,7 @@ def kept(step: int) -> float:
 
 
 def shrink(level: float) -> float:
-    """Share of x at a level, of which ``level`` of the variance is kept, that is the estimate of x_0 under no weights."""
+    """The estimate of x_0 under no weights as a share of x, where ``level`` of its variance is kept."""
     return math.sqrt(level) * SPREAD**2 / (level * SPREAD**2 + 1 - level)
 
 
