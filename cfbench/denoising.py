@@ -43,28 +43,31 @@ class Chain:
         """x of x_0 ``[B, c, s, s]`` at ``level``, for standard normal ``noise``."""
         return self.signal(level) * values + math.sqrt(1 - self._kept[level]) * noise
 
-    def clean(self, noised: Tensor, level: int, weights: Tensor, *, guidance: float = 1.0) -> Tensor:
+    def clean(self, noised: Tensor, level: int, weights: Tensor | None = None, *, guidance: float = 1.0) -> Tensor:
         """The model's estimate of x_0 from x at ``level``, within the codec's bound.
 
         Args:
-            weights: of the classes or attributes, ``[B, classes]``; zeros are no condition. guidance: their weight.
+            weights: of the classes or attributes, ``[B, classes]``; zeros, or None, are no condition.
+            guidance: their weight.
         """
         steps = torch.full((len(noised),), self.steps[level - 1], device=noised.device)
+        if weights is None:
+            weights = noised.new_zeros(len(noised), self.model.classes)
         velocity = self.model(noised, steps, weights, guidance=guidance)
         bound = self.model.codec.bound
         return self.model.clean(noised, velocity, steps).clamp(-bound, bound)
 
     def slopes(
-        self, noised: Tensor, level: int, weights: Tensor, terms: Sequence[Callable[[Tensor], Tensor]]
+        self, noised: Tensor, level: int, terms: Sequence[Callable[[Tensor], Tensor]]
     ) -> tuple[Tensor, list[Tensor]]:
-        """The estimate of x_0 and the gradients of terms of its images with respect to x at ``level``.
+        """The estimate of x_0 under no condition and gradients of terms of its images with respect to x at ``level``.
 
         Args:
-            weights: as of :meth:`clean`. terms: each gives figures ``[B]``, one an image, of images ``[B, C, H, W]``.
+            terms: each gives figures ``[B]``, one an image, of images ``[B, C, H, W]``.
         """
         with torch.enable_grad():
             start = noised.detach().requires_grad_()
-            clean = self.clean(start, level, weights)
+            clean = self.clean(start, level)
             images = self.model.codec.decode(clean)
             figures = [term(images).sum() for term in terms]
             slopes = [torch.autograd.grad(figure, start, retain_graph=True)[0] for figure in figures]
@@ -94,7 +97,7 @@ class Chain:
         self,
         noised: Tensor,
         level: int,
-        weights: Tensor,
+        weights: Tensor | None = None,
         *,
         noise: Callable[[], Tensor] | None = None,
         guidance: float = 1.0,

@@ -73,7 +73,6 @@ class DVCE(Method):
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         chain, codec, shape = self._chain, self._model.codec, self._model.shape
-        free = images.new_zeros(len(images), self._model.classes)
         terms = (
             lambda made: -F.cross_entropy(self.task.classifier(made), targets, reduction="none"),
             lambda made: -F.cross_entropy(self._robust(made), targets, reduction="none"),
@@ -81,7 +80,7 @@ class DVCE(Method):
         )
         noised = chain.noised(codec.encode(images), self.random.normal(*shape), chain.depth)
         for level in range(chain.depth, 0, -1):
-            clean, (explained, robust, distance) = chain.slopes(noised, level, free, terms)
+            clean, (explained, robust, distance) = chain.slopes(noised, level, terms)
             pull = self.target * nearest_in_cone(robust, explained, self.angle) - self.distance * unit(distance)
             strength = chain.variance(level) * length(chain.mean(noised, clean, level))
             noised = chain.step(noised, clean, level, self.random.normal(*shape)) + strength * pull

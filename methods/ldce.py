@@ -76,14 +76,13 @@ class LDCE(Method):
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         chain, model = self._chain, self._model
         asked = self._condition(images, targets)
-        free = torch.zeros_like(asked)
         terms = (
             lambda made: -F.cross_entropy(self.task.classifier(made), targets, reduction="none"),
             lambda made: (made - images).abs().flatten(1).sum(1),
         )
         noised = chain.noised(model.codec.encode(images), self.random.normal(*model.shape), chain.depth)
         for level in range(chain.depth, 0, -1):
-            clean, (explained, distance) = chain.slopes(noised, level, free, terms)
+            clean, (explained, distance) = chain.slopes(noised, level, terms)
             with torch.no_grad():
                 implicit = chain.clean(noised, level, asked) - clean
             agreed = unit(consensus(explained, implicit, self.angle))

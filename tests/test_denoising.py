@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
-from gaussian import SPREAD, GaussianDiffusion
+from known_diffusion import SPREAD, GaussianDiffusion
 from torch import Tensor
 
 from cfbench.denoising import Chain
 from cfbench.errors import InvalidParameter
 from cfbench.networks import Diffusion
+
 
 def small() -> Diffusion:
     torch.manual_seed(3)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
-from gaussian import SPREAD, GaussianDiffusion
+from known_diffusion import SPREAD, GaussianDiffusion
 from own_pictures import Thirds
 from torch import Tensor, nn
 
