@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -57,6 +57,22 @@ class Chain:
         bound = self.model.codec.bound
         return self.model.clean(noised, velocity, steps).clamp(-bound, bound)
 
+    def slopes(
+        self, noised: Tensor, level: int, terms: Sequence[Callable[[Tensor], Tensor]]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The estimate of x_0 under no condition and gradients of terms of its images with respect to x at ``level``.
+
+        Args:
+            terms: each gives figures ``[B]``, one an image, of images ``[B, C, H, W]``.
+        """
+        with torch.enable_grad():
+            start = noised.detach().requires_grad_()
+            clean = self.clean(start, level)
+            images = self.model.codec.decode(clean)
+            figures = [term(images).sum() for term in terms]
+            slopes = [torch.autograd.grad(figure, start, retain_graph=True)[0] for figure in figures]
+        return clean.detach(), slopes
+
     def mean(self, noised: Tensor, clean: Tensor, level: int) -> Tensor:
         """Mean of x one level below, given x at ``level`` and x_0 (Ho et al., arXiv 2006.11239, equation 7)."""
         above, below = self._kept[level], self._kept[level - 1]
@@ -71,6 +87,11 @@ class Chain:
     def step(self, noised: Tensor, clean: Tensor, level: int, noise: Tensor) -> Tensor:
         """x one level below, given x at ``level``, x_0 and standard normal ``noise``, which level 1 has none of."""
         return self.mean(noised, clean, level) + math.sqrt(self.variance(level)) * noise
+
+    def straight(self, noised: Tensor, clean: Tensor, level: int) -> Tensor:
+        """x one level below, given x at ``level`` and x_0, without further noise (arXiv 2010.02502, eta = 0)."""
+        left = (noised - self.signal(level) * clean) / math.sqrt(1 - self._kept[level])
+        return self.noised(clean, left, level - 1)
 
     def denoise(
         self,
@@ -92,6 +113,5 @@ class Chain:
             if noise is not None:
                 noised = clean if present == 1 else self.step(noised, clean, present, noise())
             else:
-                left = (noised - self.signal(present) * clean) / math.sqrt(1 - self._kept[present])
-                noised = self.noised(clean, left, present - 1)
+                noised = self.straight(noised, clean, present)
         return noised

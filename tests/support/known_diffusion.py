@@ -14,11 +14,14 @@ SPREAD = 0.3
 
 
 class GaussianDiffusion(Diffusion):
-    """The exact denoiser of x_0 ~ N(0, SPREAD^2 I)."""
+    """The exact denoiser of x_0 ~ N(sum_k w_k mean_k, SPREAD^2 I) under weights w; the ``means`` are 0 if not set."""
+
+    means: Tensor | None = None
 
     def _predict(self, noised: Tensor, steps: Tensor, weights: Tensor) -> Tensor:
         signal, spread = self._weights(steps)
-        clean = signal * SPREAD**2 / (signal**2 * SPREAD**2 + spread**2) * noised
+        mean = 0 if self.means is None else (weights @ self.means.flatten(1)).view(-1, *self.shape)
+        clean = mean + signal * SPREAD**2 / (signal**2 * SPREAD**2 + spread**2) * (noised - signal * mean)
         return (signal * noised - clean) / spread
 
 
