@@ -19,7 +19,7 @@ from cfbench.needs import Needs
 from cfbench.networks import VAE
 from cfbench.networks.conditions import as_weights
 from cfbench.session import Session
-from cfbench.tensor_cache import Tensors, kept
+from cfbench.tensor_cache import kept_tensors
 from cfbench.training_loop import Player, play
 from cfbench.view import MethodView
 
@@ -192,12 +192,12 @@ class C3LT(Method):
             "vae": content_hash(described(self._vae.state_dict())),
             "images": content_hash(described(images)),
         }
-        tensors = kept("maps", key, lambda: self._learnt(task, images, seed))
+        tensors = kept_tensors("maps", key, lambda: self._learnt(task, images, seed))
         with torch.random.fork_rng(devices=[]):
             self._map = LatentMap(self._vae.latent, task.num_classes).to(task.device)
         self._map.load_state_dict(tensors)
 
-    def _learnt(self, task: MethodView, images: Tensor, seed: int) -> Tensors:
+    def _learnt(self, task: MethodView, images: Tensor, seed: int) -> dict[str, Tensor]:
         """Weights of the map after training."""
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
@@ -217,7 +217,7 @@ class C3LT(Method):
             generator=generator,
             session=Session(),
         )
-        return game.map.state_dict()
+        return {name: value.detach().cpu() for name, value in game.map.state_dict().items()}
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
