@@ -5,19 +5,23 @@ What that cannot show: that the adapter made the images, and what they cost. Its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cfbench.board.access import check_access
 from cfbench.board.archive import Refused
 from cfbench.board.bundle import Bundle, open_bundle
-from cfbench.board.card import Card
+from cfbench.board.card import Card, Submission
 from cfbench.board.completeness import read_images, task_of
 from cfbench.board.copies import Copies, find_copies
+from cfbench.board.publishing import publish
 from cfbench.board.recomputed import check_record, check_table
+from cfbench.board.rules import Rules
 from cfbench.dataset import Dataset
 from cfbench.harness import networks_of, rescore
 from cfbench.judges import Judges
+from cfbench.keys import run_path
 from cfbench.needs import Needs
 from cfbench.record import TABLE, Record
 from cfbench.scoring import metrics_for
@@ -65,6 +69,8 @@ def verify(path: Path, *, dataset: Dataset | None = None, records: Path | None =
         copies = find_copies(images, task.stored.cpu(), task.dataset)
         flags = [*access.flags, *_check_copies(copies, access.needs)]
         record, scored, more = _recomputed(bundle, task)
+        flags += more
+        entry = None if records is None else _published(bundle, task, records, flags)
         return Verdict(
             record=record,
             card=bundle.card,
@@ -76,8 +82,18 @@ def verify(path: Path, *, dataset: Dataset | None = None, records: Path | None =
                 scored,
                 f"{copies.changed:,} images changed, {copies.pool + copies.others:,} of them copies of real images",
             ),
-            flags=(*flags, *more),
+            flags=tuple(flags),
+            entry=entry,
         )
+
+
+def _published(bundle: Bundle, task: Task, records: Path, flags: Sequence[str]) -> Path:
+    place = run_path(records, bundle.record.key)
+    if place.exists():
+        raise Refused(f"{place} is published already; take it away first if this submission is to stand in its place")
+    said = bundle.card.model_dump()
+    submission = Submission(**said, verified=True, bundle=bundle.sha256, flags=[flag[:2000] for flag in flags])
+    return publish(bundle.folder, records, Rules.beside(records).columns, submission, dataset=task.dataset)
 
 
 def _check_copies(copies: Copies, needs: Needs) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfbench.cli.options import TaskOption, dataset_of, make_task, shown
+from cfbench.cli.options import TaskOption, dataset_of, make_task, printable, shown
 from cfbench.markdown import number
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def verify(
     try:
         verdict = verified(bundle, dataset=dataset_of(task) if task else None, records=records)
     except Refused as error:
-        print(f"refused: {shown_source(str(error))}".replace("\n", " "), file=sys.stderr)
+        print(printable(f"refused: {error}"), file=sys.stderr)
         raise typer.Exit(REFUSED) from error
     print_verdict(console, verdict)
     if source:
@@ -98,7 +98,7 @@ def challenge(
 
     members: list[Member] = []
     for spec in oracle:
-        members += user_networks("oracle", spec, taken=["oracle", *(member.name for member in members)])
+        members += user_networks("oracle", spec, taken=[member.name for member in members])
     with _stored(row, task) as (record, folder, chosen):
         made = challenged(record, folder, chosen, members)
     write_json(out, made)

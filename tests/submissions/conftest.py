@@ -31,3 +31,8 @@ def submitted(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Sub
 @pytest.fixture(scope="session")
 def bundle(submitted: Submitted) -> Path:
     return submitted.bundle
+
+
+@pytest.fixture(scope="session")
+def run(submitted: Submitted) -> Path:
+    return submitted.run
