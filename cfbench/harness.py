@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cfbench import provenance
+from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, RunMismatch
 from cfbench.files import write_atomic
 from cfbench.judges import Judges, verify
@@ -179,11 +180,15 @@ def _cost(folder: RunFolder) -> Cost:
 
 
 def _provenance(task: Task, scored: Scored) -> Provenance:
-    dataset = task.dataset
+    return provenance.provenance(task.device, images=scored.images_hash, **networks_of(task.dataset))
+
+
+def networks_of(dataset: Dataset) -> dict[str, Any]:
+    """The fields of a provenance that name the networks of a data set: their hashes, the accuracies of classifiers."""
     entries = {name: dataset.entry(name) for name in dataset.built()}
-    return provenance.provenance(
-        task.device,
-        networks={name: entry.sha256 for name, entry in entries.items()},
-        accuracies={name: entry.quality["accuracy"] for name, entry in entries.items() if "accuracy" in entry.quality},
-        images=scored.images_hash,
-    )
+    return {
+        "networks": {name: entry.sha256 for name, entry in entries.items()},
+        "accuracies": {
+            name: entry.quality["accuracy"] for name, entry in entries.items() if "accuracy" in entry.quality
+        },
+    }

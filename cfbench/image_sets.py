@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +18,10 @@ from torch import Tensor
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
 from cfbench.files import sha256_file
 from cfbench.images import quantise, read_image
+from cfbench.npz import UNREADABLE, read_header
 
 COLUMNS = ("targets", "labels", "predictions", "failed")
 """Arrays beside the images of an npz file that are read: a number an image."""
-
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What reading a damaged or encrypted archive raises."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ class _Npz(ImageSet):
         stored = (height, width, channels) if self.layout == "NHWC" else self.shape
         row = int(np.prod(stored)) * np.dtype(self.dtype).itemsize
         with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
-            _header(cast("zipfile.ZipExtFile", stream), self.path, self.member)
+            read_header(stream, self.path, self.member)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
                 try:
@@ -150,23 +147,6 @@ class _Npz(ImageSet):
         return quantise(torch.from_numpy(values.astype(np.float32)))
 
 
-def _header(stream: zipfile.ZipExtFile, path: Path, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array, and the stream behind its header; objects are refused before any is read."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, column_major, dtype = read(stream)
-    except ValueError as error:
-        raise CorruptFile(f"{path} is damaged in array {member}: {error}; save it again") from error
-    if dtype.hasobject:
-        raise InvalidParameter(
-            f"{path} holds Python objects in array {member}, which are never unpickled; save numbers"
-        )
-    if column_major and len(shape) > 1:
-        raise InvalidParameter(f"{path} holds array {member} in column order; save numpy.ascontiguousarray of it")
-    return shape, dtype
-
-
 def _open_npz(path: Path) -> ImageSet:
     arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     entries: dict[str, str] = {}
@@ -175,7 +155,7 @@ def _open_npz(path: Path) -> ImageSet:
             for entry in archive.namelist():
                 with archive.open(entry) as stream:
                     member = entry.removesuffix(".npy")
-                    arrays[member] = _header(cast("zipfile.ZipExtFile", stream), path, member)
+                    arrays[member] = read_header(stream, path, member)
                     entries[member] = entry
     except (*UNREADABLE, OSError) as error:
         raise CorruptFile(f"{path} is not a readable npz file ({error}); save it with numpy.savez") from error

@@ -44,7 +44,20 @@ def test_help_is_light() -> None:
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("list", "prepare", "evaluate", "explain", "score", "compare", "study", "doctor"):
+    for command in (
+        "list",
+        "prepare",
+        "evaluate",
+        "explain",
+        "score",
+        "compare",
+        "study",
+        "new",
+        "check",
+        "submit",
+        "leaderboard",
+        "doctor",
+    ):
         assert command in done.stdout
 
 

@@ -69,7 +69,7 @@ class Submission(Card):
 
     verified: bool
     bundle: str = Field(pattern=r"^[0-9a-f]{64}$")
-    flags: list[Annotated[str, StringConstraints(max_length=500)]] = []
+    flags: list[Annotated[str, StringConstraints(max_length=2000)]] = []
 
 
 def write_template(path: Path, record: Record) -> None:

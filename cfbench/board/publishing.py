@@ -20,6 +20,7 @@ from cfbench.board.card import FILE as SUBMISSION
 from cfbench.board.card import Submission
 from cfbench.board.entries import GALLERY, read_entry
 from cfbench.comparison import Run
+from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, RunMismatch, StorageError
 from cfbench.files import canonical_json
 from cfbench.keys import run_path
@@ -54,11 +55,19 @@ def gallery_png(images: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def publish(folder: Path, records: Path, columns: Sequence[str], submission: Submission | None = None) -> Path:
+def publish(
+    folder: Path,
+    records: Path,
+    columns: Sequence[str],
+    submission: Submission | None = None,
+    *,
+    dataset: Dataset | None = None,
+) -> Path:
     """Copy what the board needs of a finished run below ``records``; an entry of the same key is replaced.
 
     Args:
         folder: of the run, as evaluate wrote it. columns: metrics whose values a query are kept, where there are any.
+        dataset: the task's data set, by default the one that the record names.
 
     Returns:
         The folder of the entry, which appears whole or not at all.
@@ -75,7 +84,7 @@ def publish(folder: Path, records: Path, columns: Sequence[str], submission: Sub
         what = f"the rerun {record.key.variant}" if record.key.variant else f"on {record.key.split} queries"
         raise InvalidParameter(f"{folder} is {what}; the board has runs on test queries: cfbench evaluate --split test")
     pictures = _pictures(folder, record)
-    shareable = load_dataset(record.key.task).shareable
+    shareable = (dataset or load_dataset(record.key.task)).shareable
     try:
         records.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=records, prefix=".tmp-") as temporary:

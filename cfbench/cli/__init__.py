@@ -6,16 +6,19 @@ import sys
 
 import typer
 
+from cfbench.cli.check import check
 from cfbench.cli.compare import compare
 from cfbench.cli.doctor import doctor
 from cfbench.cli.evaluate import evaluate
 from cfbench.cli.explain import explain
 from cfbench.cli.leaderboard import leaderboard
 from cfbench.cli.listing import list_things
+from cfbench.cli.new import new
 from cfbench.cli.options import printable
 from cfbench.cli.prepare import prepare
 from cfbench.cli.score import score
 from cfbench.cli.study import study
+from cfbench.cli.submit import submit
 from cfbench.errors import CfbenchError
 
 app = typer.Typer(
@@ -32,6 +35,9 @@ app.command()(explain)
 app.command()(score)
 app.command()(compare)
 app.command()(study)
+app.command()(new)
+app.command()(check)
+app.command()(submit)
 app.add_typer(leaderboard, name="leaderboard")
 app.command()(doctor)
 

@@ -87,11 +87,16 @@ def make_task(task: str | None, targets: str, split: str, device: str, classifie
     return Task(dataset_of(task), targets=targets, split=split, device=device, classifier=classifier)
 
 
-def make_method(name: str, settings: list[str] | None) -> Method:
-    """The method of that name with ``name=value`` settings; values are read as JSON where they are JSON."""
+def make_method(name: str, settings: list[str] | None, *, quick: bool = False) -> Method:
+    """The method of that name with ``name=value`` settings; values are read as JSON where they are JSON.
+
+    Args:
+        quick: use the parameters that the adapter says make it fast, where ``settings`` do not name them.
+    """
     from cfbench.registry import METHODS
 
-    parameters: dict[str, Any] = {}
+    kind = METHODS.load(name)
+    parameters: dict[str, Any] = {**kind.quick} if quick else {}
     for setting in settings or []:
         key, separator, text = setting.partition("=")
         if not separator:
@@ -100,7 +105,7 @@ def make_method(name: str, settings: list[str] | None) -> Method:
             parameters[key] = json.loads(text)
         except ValueError:
             parameters[key] = text
-    method: Method = METHODS.load(name).create(parameters)
+    method: Method = kind.create(parameters)
     return method
 
 

@@ -73,8 +73,9 @@ def parameters_round_trip(make: Make, task: Task) -> None:
 def right_form(make: Make, task: Task) -> None:
     """Images come back in shape and range, one a query (the base class checks dtype, device and mutation)."""
     images = _explain(make, task, [list(range(QUERIES))])
-    assert images.shape == (QUERIES, *task.dataset.image_shape)
-    assert images.dtype == torch.uint8
+    expected = (QUERIES, *task.dataset.image_shape)
+    assert images.shape == expected, f"{list(images.shape)} came back; expected {list(expected)}"
+    assert images.dtype == torch.uint8, f"{images.dtype} came back; expected 8-bit images"
 
 
 def deterministic(make: Make, task: Task) -> None:

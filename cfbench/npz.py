@@ -1,0 +1,37 @@
+"""Arrays in npz files: what they are is read before their data."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from cfbench.errors import CorruptFile, InvalidParameter
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What reading a damaged or encrypted archive raises."""
+
+
+def read_header(stream: IO[bytes], path: Path | str, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array of ``path``; leaves ``stream`` behind its header, before any of its data is read.
+
+    Raises:
+        CorruptFile: it is no array. InvalidParameter: it holds objects, or is in column order.
+    """
+    file = cast("zipfile.ZipExtFile", stream)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, column_major, dtype = read(file)
+    except ValueError as error:
+        raise CorruptFile(f"{path} is damaged in array {member}: {error}; save it again") from error
+    if dtype.hasobject:
+        raise InvalidParameter(
+            f"{path} holds Python objects in array {member}, which are never unpickled; save numbers"
+        )
+    if column_major and len(shape) > 1:
+        raise InvalidParameter(f"{path} holds array {member} in column order; save numpy.ascontiguousarray of it")
+    return shape, dtype

@@ -1,0 +1,38 @@
+"""A toy run and its bundle, made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from bundles import bundle_of, run_of
+
+from cfbench.registry import METHODS
+from cfbench.testing import Toy
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A run of an attack on the toy task, and its bundle."""
+
+    run: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="session")
+def submitted(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    folder = tmp_path_factory.mktemp("submitted")
+    attack = METHODS.load("pgd")
+    _, run = run_of(attack, Toy(toy_folder), folder / "runs", batch_size=20)
+    return Submitted(run, bundle_of(run, folder / "pgd.zip", attack))
+
+
+@pytest.fixture(scope="session")
+def bundle(submitted: Submitted) -> Path:
+    return submitted.bundle
+
+
+@pytest.fixture(scope="session")
+def run(submitted: Submitted) -> Path:
+    return submitted.run
