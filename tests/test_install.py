@@ -72,7 +72,7 @@ def test_the_archive_carries_the_tests_and_the_wheel_does_not(built: Path) -> No
     with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cfbench"}
-    assert "cfbench/datasets/fashion_mnist/manifest.json" in names
+    assert {"cfbench/datasets/fashion_mnist/manifest.json", "cfbench/board/web/page.html.j2"} <= set(names)
     for kind in ("safetensors", "npz", "csv", "json"):
         packaged = {str(path.relative_to(ROOT)) for path in ROOT.glob(f"datasets/**/*.{kind}")}
         assert {f"cfbench/{path}" for path in packaged} <= set(names)

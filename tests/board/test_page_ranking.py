@@ -47,14 +47,13 @@ def test_a_click_sorts_best_first_then_turns_and_leaves_blanks_last(
 ) -> None:
     watched = visit()
     rows = of_first_task(board)
-    given = [row for row in rows if row["scores"][metric]["value"] is not None]
-    blank = {row["label"] for row in rows} - set(names(given))
-    assert blank
-    given.sort(key=lambda row: row["scores"][metric]["value"], reverse=falling)
-    for expected, order in ((given, falling), (given[::-1], not falling)):
+    values = {row["label"]: row["scores"][metric]["value"] for row in rows}
+    given = sorted(value for value in values.values() if value is not None)
+    assert len(given) < len(values) == len(rows)
+    for order in (falling, not falling):
         header(watched, label).get_by_role("button").click()
-        assert watched.texts(NAMES)[: len(given)] == names(expected)
-        assert set(watched.texts(NAMES)[len(given) :]) == blank
+        shown = [values[name] for name in watched.texts(NAMES)]
+        assert shown == sorted(given, reverse=order) + [None] * (len(values) - len(given))
         assert header(watched, label).get_attribute("aria-sort") == ("descending" if order else "ascending")
     assert header(watched, "Rank").get_attribute("aria-sort") == "none"
 
@@ -110,7 +109,7 @@ def test_all_tasks_are_shown_task_by_task(visit: Open, board: dict[str, Any]) ->
     watched.page.locator("select[data-state=task]").select_option("all")
     watched.page.get_by_role("searchbox").fill("dip-loss")
     assert watched.texts(NAMES) == ["dip-loss"] * len(board["tasks"])
-    assert watched.texts("#table tr.section") == [task["title"] for task in board["tasks"]]
+    assert watched.texts("#table tr.section") == [f"{task['title']} · {task['rule']}" for task in board["tasks"]]
     assert watched.page.locator("#plot").is_hidden()
 
 

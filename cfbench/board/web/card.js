@@ -36,7 +36,7 @@ function renderCard() {
       ]),
       h("h3", {}, "Scores"),
       cardScores(row),
-      facts("Cost a query", costs(row)),
+      facts("Cost (seconds and calls a query)", costs(row)),
       otherTasks(row),
       facts("Submission", submission(row)),
       facts(
@@ -115,7 +115,7 @@ function cardScores(row) {
         "th",
         { scope: "row", tip: () => columnTip(column) },
         column.label,
-        " ",
+        "\u00a0",
         h("span", { class: "way", "aria-hidden": "true" }, arrow(column.direction)),
       ),
       h("td", { class: "number" }, number(score.value)),

@@ -57,7 +57,7 @@ function comparedScores(one, other) {
               "th",
               { scope: "row", tip: () => columnTip(column) },
               column.label,
-              " ",
+              "\u00a0",
               h(
                 "span",
                 { class: "way", "aria-hidden": "true" },

@@ -21,8 +21,7 @@ function render() {
   document.getElementById("filters").hidden = !["ranking", "gallery"].includes(state.view);
   document.getElementById("tools").hidden = state.view !== "ranking";
   const compared = [state.a, state.b].filter(Boolean).length;
-  const comparing = document.getElementById("comparing");
-  comparing.hidden = compared < 2;
+  document.getElementById("comparing").hidden = compared < 2;
   RENDERERS[state.view]();
   renderCard();
 }
@@ -55,7 +54,6 @@ function renderColumnChoice() {
 for (const control of document.querySelectorAll("select[data-state]")) {
   control.addEventListener("change", () => change({ [control.dataset.state]: control.value }));
 }
-document.querySelector("select[data-state=task]").addEventListener("change", () => change({ a: "", b: "", pick: "" }));
 document
   .querySelector("input[data-state=search]")
   .addEventListener("input", (event) => change({ search: event.target.value }));

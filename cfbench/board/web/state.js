@@ -44,6 +44,7 @@ function address() {
 
 // Change the state, the address and the page. A new task, view or card can be left with the browser's back button.
 function change(values) {
+  if ("task" in values && values.task !== state.task) values = { a: "", b: "", pick: "", ...values };
   const step = LEAVES_A_STEP.some((name) => name in values && values[name] !== state[name]);
   Object.assign(state, values);
   history[step ? "pushState" : "replaceState"](null, "", address());
