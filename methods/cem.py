@@ -49,11 +49,11 @@ class CEM(Method):
     def __init__(
         self,
         *,
-        margin: float = 12.0,
+        margin: float = 10.0,
         sparsity: float = 0.1,
         manifold: float = 60.0,
         additive: bool = False,
-        weight: float = 1.0,
+        weight: float = 10.0,
         rounds: int = 3,
         steps: int = 80,
         rate: float = 0.002,

@@ -48,11 +48,11 @@ class TVInversion(Method):
         rate: float = 0.01,
         matching: float = 1.0,
         target: float = 100.0,
-        smooth: float = 1000.0,
+        smooth: float = 100.0,
         bounded: float = 1.0,
         beta: float = 2.0,
         alpha: float = 6.0,
-        confidence: float = 0.99,
+        confidence: float = 0.9999,
     ) -> None:
         if (
             steps < 1
