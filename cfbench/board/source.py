@@ -47,11 +47,14 @@ OUTSIDE = (
     *("socket", "sqlite3", "subprocess", "sys", "tempfile", "urllib", "zipfile", "safetensors", "PIL", "pandas"),
     *("numpy.load", "numpy.fromfile", "numpy.memmap", "torch.load", "torch.from_file", "torch.hub", "torch.jit.load"),
     *("torch.serialization", "torch.utils.cpp_extension", "torchvision.io", "torchvision.datasets", "cfbench.files"),
-    *("cfbench.download", "cfbench.__file__", "cfbench.__path__"),
+    *("cfbench.download", "cfbench.external"),
 )
 """What reads files, the network or the interpreter itself."""
 
-OUTSIDE_CALLS = ("__import__", "compile", "delattr", "eval", "exec", "getattr", "globals", "open", "setattr", "vars")
+OUTSIDE_CALLS = ("compile", "delattr", "eval", "exec", "getattr", "globals", "open", "setattr", "vars")
+
+PLAIN = ("__call__", "__init__", "__name__", "__future__.annotations")
+"""Names with double underscores that lead nowhere else."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _read(text: str, tree: ast.Module, method: str) -> Source:
         needs=_needs(classes[0], tree),
         stated=stated,
         forbidden=tuple(Finding(line, what) for line, what in used if _within(what, JUDGING) or what in PRIVATE),
-        outside=tuple(Finding(line, what) for line, what in used if _within(what, OUTSIDE) or what in OUTSIDE_CALLS),
+        outside=tuple(Finding(line, what) for line, what in used if _leads_outside(what)),
     )
 
 
@@ -173,10 +176,11 @@ def _used(tree: ast.Module) -> Iterator[tuple[int, str]]:
         match node:
             case ast.Attribute(attr=attribute):
                 first, _, rest = _dotted(node).partition(".")
-                yield node.lineno, attribute if attribute in PRIVATE else f"{names.get(first, '')}.{rest}"
+                alone = attribute in PRIVATE or attribute.startswith("__")
+                yield node.lineno, attribute if alone else f"{names.get(first, '')}.{rest}"
             case ast.Constant(value=str(text)) if text in PRIVATE:
                 yield node.lineno, text
-            case ast.Name(id=name) if name in OUTSIDE_CALLS and id(node) not in plain:
+            case ast.Name(id=name) if id(node) not in plain and (name in OUTSIDE_CALLS or name.startswith("__")):
                 yield node.lineno, name
 
 
@@ -196,6 +200,11 @@ def _dotted(node: ast.expr) -> str:
         case ast.Attribute(value=value, attr=attribute) if _dotted(value):
             return f"{_dotted(value)}.{attribute}"
     return ""
+
+
+def _leads_outside(what: str) -> bool:
+    special = what.startswith("__") and what not in PLAIN
+    return special or what.endswith(".*") or what in OUTSIDE_CALLS or _within(what, OUTSIDE)
 
 
 def _within(name: str, modules: tuple[str, ...]) -> bool:

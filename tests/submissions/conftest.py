@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +38,12 @@ def bundle(submitted: Submitted) -> Path:
 @pytest.fixture(scope="session")
 def run(submitted: Submitted) -> Path:
     return submitted.run
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test hands to the verifier, the folder for temporary files is empty afterwards."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    yield
+    assert not list(scratch.iterdir())

@@ -175,3 +175,10 @@ def refusal(bundle: Path, toy: Toy, *words: str) -> str:
     for word in words:
         assert re.search(re.escape(word), message), message
     return message
+
+
+def with_member(name: str, data: bytes = b"x") -> Change:
+    def change(members: dict[str, bytes]) -> None:
+        members[name] = data
+
+    return change
