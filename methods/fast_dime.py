@@ -11,6 +11,7 @@ from torch import Tensor
 from cfbench.errors import InvalidParameter
 from cfbench.inpainting import blocks, changed
 from cfbench.methods.dime import DiME, Start
+from cfbench.needs import Needs
 
 
 class FastDiME(DiME):
@@ -36,6 +37,7 @@ class FastDiME(DiME):
         "Weng, Pegios, Petersen, Feragen, Bigdeli: Fast diffusion-based counterfactuals for shortcut removal and "
         "generation, ECCV 2024, arXiv 2312.14223"
     )
+    needs = Needs(gradients=True, networks=("diffusion",))
 
     def __init__(
         self,
