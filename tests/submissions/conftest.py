@@ -42,7 +42,7 @@ def run(submitted: Submitted) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a test hands to the verifier, the folder for temporary files is as empty afterwards as torch leaves it."""
+    """Whatever a test hands to the verifier, the temporary folder is as empty afterwards as torch leaves it."""
     scratch = tmp_path_factory.mktemp("scratch")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     yield
