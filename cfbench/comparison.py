@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMismatch, UnknownName
 from cfbench.files import content_hash
@@ -47,7 +48,7 @@ class Run:
             raise MissingResource(f"{path} is missing; write it again with cfbench score {folder}")
         remedy = f"write it again with cfbench score {folder}"
         try:
-            table = pd.read_parquet(path)
+            table = pq.ParquetFile(path).read(use_threads=False).to_pandas(use_threads=False)
         except (OSError, ValueError) as error:
             raise CorruptFile(f"{path} is damaged: {str(error).partition(chr(10))[0]}; {remedy}") from error
         absent = [column for column in COLUMNS if column not in table]
@@ -285,17 +286,18 @@ def pooled(group: Group, metric: str) -> Score | None:
     absent = next((score for score in scores if score.value is None), None)
     if len(scores) < len(group.runs) or absent:
         return absent
-    tables = _on_shared_queries(group.runs)
     first, corrected = scores[0], None
+    if len(scores) == 1:
+        return first
     value, n = float(np.mean([score.value for score in scores])), first.n
     values = np.empty((len(scores), 0))
-    if all(metric in table for table in tables):
-        values = _query_values(metric, tables)
+    if all(metric in run.table for run in group.runs):
+        values = _query_values(metric, _on_shared_queries(group.runs))
         value, n = float(values.mean()), values.shape[1]
     elif len({len(score.replicates or ()) for score in scores}) == 1 and first.replicates:
         values = pseudo_values(scores)
         corrected = float(values.mean()) if first.corrected is not None else None
-    if len(scores) == 1 or (values.size and (values == values[0]).all()):
+    if values.size and (values == values[0]).all():
         return first
     interval = mean_interval(values)
     reason = None if interval else "no interval is known to cover"

@@ -8,7 +8,7 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
-from cfbench.stats import BLOCK, LEVEL, Estimate, Floats, Interval, bootstrap_mean, crossed_difference
+from cfbench.stats import BLOCK, LEVEL, Estimate, Floats, Interval, bootstrap_mean, crossed_difference, holm
 
 LEAST_PAIRS = 100
 """Differences below which their mean has no interval: of 50 skewed ones it covers too often, 98 %."""
@@ -125,10 +125,14 @@ def exact_sign_flip(counts: Sequence[int], total: int) -> float:
     Args:
         counts: how many differences are of 1, 2, ... steps, whatever their sign. total: their sum in steps.
     """
-    sizes = [(size, count) for size, count in enumerate(counts, start=1) if count]
-    chances = reduce(np.convolve, (_chances(size, count) for size, count in sizes), np.ones(1))
-    most = len(chances) - 1
-    return min(1.0, 2 * float(chances[(most + abs(total)) // 2 :].sum()))
+    steps = sum(size * count for size, count in enumerate(counts, start=1))
+    least = (steps + abs(total)) // 2
+    parts = [np.ones(1), *(_chances(size, count) for size, count in enumerate(counts, start=1))]
+    *others, longest = sorted(parts, key=len)
+    chances = reduce(np.convolve, others, np.ones(1))
+    above = np.append(np.cumsum(longest[::-1])[::-1], 0.0)
+    missing = np.clip(least - np.arange(len(chances)), 0, len(longest))
+    return min(1.0, 2 * float(np.sum(chances * above[missing])))
 
 
 def _exact(a: Floats, b: Floats) -> float:
@@ -174,8 +178,6 @@ def paired_differences(family: list[Pair]) -> list[Difference]:
     seeds too. Columns: at least two. The interval is None where none is known to cover: of two seeds, of few queries,
     and where few of them differ.
     """
-    from statsmodels.stats.multitest import multipletests
-
     found: list[tuple[Estimate, str]] = []
     for pair in family:
         a, b = without_equal_seeds(pair.a), without_equal_seeds(pair.b)
@@ -193,10 +195,9 @@ def paired_differences(family: list[Pair]) -> list[Difference]:
         for column, row in enumerate(open_rows):
             stacked[: family[row].a.shape[1], column] = family[row].a[0] - family[row].b[0]
         ps[open_rows] = sign_flip(stacked, resamples=max(9_999, FLIPS * len(family) - 1))
-    corrected = multipletests(ps, alpha=1 - LEVEL, method="holm")[1] if family else ps
     return [
-        Difference(estimate.value, estimate.interval, float(p), float(holm), test)
-        for (estimate, test), p, holm in zip(found, ps, corrected, strict=True)
+        Difference(estimate.value, estimate.interval, float(p), float(adjusted), test)
+        for (estimate, test), p, adjusted in zip(found, ps, holm(ps), strict=True)
     ]
 
 

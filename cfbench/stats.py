@@ -92,6 +92,14 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
     return max(mean - margin, low), min(mean + margin, high)
 
 
+def holm(ps: Floats) -> Floats:
+    """The p-values ``[n]`` of a family, corrected so that all below .05 hold at once (Holm, Scand J Stat 6, 1979)."""
+    order = np.argsort(ps)
+    corrected = np.empty_like(ps)
+    corrected[order] = np.minimum(np.maximum.accumulate(ps[order] * np.arange(len(ps), 0, -1)), 1)
+    return corrected
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean or a difference of means, its 95 % interval if one is known to cover, and the p-value of its being 0."""

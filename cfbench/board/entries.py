@@ -74,17 +74,17 @@ def read_entry(folder: Path) -> Entry:
 
 def _check_means(run: Run) -> None:
     """Ranks are made of the table, scores of the record: they must tell the same."""
-    shared = [name for name, subsets in run.record.scores.items() if name in run.table and "all" in subsets]
-    values = run.table[shared].to_numpy(dtype=np.float64)
-    known = np.isfinite(values)
-    counts = known.sum(axis=0)
-    means = np.where(known, values, 0).sum(axis=0) / np.maximum(counts, 1)
-    for name, mean, count in zip(shared, means, counts, strict=True):
-        score = run.record.scores[name]["all"]
-        if score.value is not None and (count != score.n or not np.isclose(mean, score.value, rtol=1e-4, atol=1e-7)):
+    for name, subsets in run.record.scores.items():
+        score = subsets.get("all")
+        if score is None or score.value is None or name not in run.table:
+            continue
+        values = run.table[name].to_numpy(dtype=np.float64)
+        known = values[np.isfinite(values)]
+        mean = float(known.mean()) if len(known) else np.nan
+        if len(known) != score.n or not np.isclose(mean, score.value, rtol=1e-4, atol=1e-7):
             raise CorruptFile(
-                f"{run.path}: {name} is {score.value:g} over {score.n} queries in {FILE} and {mean:g} over {count} in "
-                f"{TABLE}; publish the run again with: cfbench leaderboard add RUN"
+                f"{run.path}: {name} is {score.value:g} over {score.n} queries in {FILE} and {mean:g} over "
+                f"{len(known)} in {TABLE}; publish the run again with: cfbench leaderboard add RUN"
             )
 
 

@@ -83,12 +83,16 @@ def publish(
     if record.key.split != "test" or record.key.variant:
         what = f"the rerun {record.key.variant}" if record.key.variant else f"on {record.key.split} queries"
         raise InvalidParameter(f"{folder} is {what}; the board has runs on test queries: cfbench evaluate --split test")
+    where = run_path(Path(), record.key)
+    if len(where.parts) != 2 or where.is_absolute() or ".." in where.parts:
+        raise InvalidParameter(f"{folder} cannot be named on the board: {str(where)!r} is no folder in a folder")
     pictures = _pictures(folder, record)
     shareable = (dataset or load_dataset(record.key.task)).shareable
     try:
         records.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=records, prefix=".tmp-") as temporary:
-            made = run_path(Path(temporary), record.key)
+        with tempfile.TemporaryDirectory(dir=records, prefix=".tmp-") as name:
+            temporary = Path(name)
+            made, place = temporary / where, records / where
             made.mkdir(parents=True)
             (made / FILE).write_text(canonical_json(_slim(record)) + "\n", encoding="utf-8")
             _slim_table(run, columns).to_parquet(made / TABLE, index=False, compression="zstd", use_dictionary=False)
@@ -97,10 +101,9 @@ def publish(
             if submission is not None:
                 (made / SUBMISSION).write_text(submission.model_dump_json(indent=2) + "\n", encoding="utf-8")
             read_entry(made)
-            place = run_path(records, record.key)
             place.parent.mkdir(exist_ok=True)
             if place.exists():
-                place.rename(Path(temporary) / "replaced")
+                place.rename(temporary / "replaced")
             os.rename(made, place)
     except OSError as error:
         raise StorageError(f"cannot write below {records}: {error.strerror or error}; give other --records") from error

@@ -64,7 +64,9 @@ def build(
 def show(
     records: RecordsOption = RECORDS,
     task: Annotated[str | None, typer.Option(help="Only the boards of this task, name or name@version.")] = None,
-    track: Annotated[str | None, typer.Option(help="Only this track, such as data-free; references stay.")] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Only this track or access, such as data-free or black-box; references stay.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All rows, also those that are not ranked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the data of the page as JSON instead.")] = False,
 ) -> None:
@@ -80,13 +82,13 @@ def show(
         there = sorted({board["task"] for board in data["tasks"]})
         raise InvalidParameter(f"there is no board of task {task!r}; there are {', '.join(there)}")
     names = {board["id"] for board in boards}
-    tracks = sorted({row["track"] for row in data["rows"]})
+    tracks = sorted({row[kind] for row in data["rows"] for kind in ("track", "access")})
     if track is not None and track not in tracks:
         raise InvalidParameter(f"there is no row of track {track!r}; there are {', '.join(tracks)}")
     rows = [
         row
         for row in data["rows"]
-        if row["task"] in names and (track in (None, row["track"]) or row["status"] == "reference")
+        if row["task"] in names and (track in (None, row["track"], row["access"]) or row["status"] == "reference")
     ]
     if as_json:
         print(json.dumps(data | {"tasks": boards, "rows": rows}, indent=2, allow_nan=False))

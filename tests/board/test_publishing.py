@@ -196,6 +196,16 @@ def test_what_is_no_run_for_the_board_is_refused(copied: Path, records: Path, tm
     assert not list(records.iterdir())
 
 
+@pytest.mark.parametrize("name", ["../mine", "a/b", "/mine", "../../../mine"])
+def test_names_that_lead_elsewhere_are_refused(copied: Path, records: Path, name: str) -> None:
+    key = json.loads((copied / "key.json").read_text()) | {"method": name}
+    (copied / "key.json").write_text(json.dumps(key))
+    (copied / FILE).write_text(json.dumps(json.loads((copied / FILE).read_text()) | {"key": key}))
+    with pytest.raises(InvalidParameter, match="no folder in a folder"):
+        publish(copied, records, COLUMNS)
+    assert not list(records.iterdir())
+
+
 def test_a_task_that_nobody_knows_is_refused(run: Path, records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(DATASETS.installed, "toy")
     with pytest.raises(UnknownName, match="unknown task 'toy'"):

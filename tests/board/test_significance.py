@@ -61,8 +61,16 @@ def test_the_same_as_a_comparison() -> None:
     pairs = list(itertools.combinations(range(len(rates)), 2))
     expected = [each.corrected for each in paired_differences([Pair(tables[a], tables[b]) for a, b in pairs])]
     found = corrected_p(tables)
-    np.testing.assert_allclose([found[a, b] for a, b in pairs], expected, rtol=1e-9)
+    np.testing.assert_allclose([found[a, b] for a, b in pairs], expected, rtol=1e-9, atol=1e-9)
     assert 1e-3 < expected[1] < 0.05, "neither clear nor nothing"
+
+
+def test_rows_far_apart_are_bounded_from_above() -> None:
+    random = np.random.default_rng(5)
+    tables = [random.binomial(3, rate, (1, 1000)) / 3 for rate in (0.1, 0.4, 0.9)]
+    exact = [each.p for each in paired_differences([Pair(a, b) for a, b in itertools.combinations(tables, 2)])]
+    found = corrected_p(tables)[np.triu_indices(3, k=1)]
+    assert all(each <= bound < 1e-11 for each, bound in zip(exact, found, strict=True))
 
 
 @pytest.mark.parametrize("tables", [[], [np.ones((1, 4))]])
