@@ -14,7 +14,8 @@ TINY = 1e-12
 
 def length(vectors: Tensor) -> Tensor:
     """Euclidean norm of each of ``[B, c, s, s]``, as ``[B, 1, 1, 1]``."""
-    return vectors.flatten(1).norm(dim=1)[:, None, None, None]
+    out: Tensor = vectors.flatten(1).norm(dim=1)[:, None, None, None]
+    return out
 
 
 def unit(vectors: Tensor) -> Tensor:

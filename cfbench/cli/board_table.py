@@ -18,6 +18,9 @@ TOP = 10
 BESIDE = "flip_rate"
 """What the headline is read beside: the gap between them is the share of flips that convince nobody."""
 
+WIDE = 110
+"""Columns of a terminal from which on there is room for tracks and intervals."""
+
 ARROWS = {"higher": "↑", "lower": "↓"}
 
 
@@ -49,14 +52,16 @@ def print_board(
     names = dict.fromkeys((rules["headline"], BESIDE, *rules["pareto"]))
     metrics = {name: data["metrics"][name] for name in names if name in data["metrics"]}
     heads = [f"{_plain(metric['label'])} {ARROWS[metric['direction']]}" for metric in metrics.values()]
-    table = Table("rank", "", "method", "track", *heads, "closeness ↑", "s/query ↓", box=None, pad_edge=False)
-    for column in table.columns[:2] + table.columns[4:]:
+    wide = console.width >= WIDE
+    track = ("track",) if wide else ()
+    table = Table("rank", "", "method", *track, *heads, "closeness ↑", "s/query ↓", box=None, pad_edge=False)
+    for column in table.columns[:3]:
         column.no_wrap = True
     for row in chosen:
-        scores = [_score(row["scores"].get(name), interval=name == rules["headline"]) for name in metrics]
+        scores = [_score(row["scores"].get(name), interval=wide and name == rules["headline"]) for name in metrics]
         rank = _rank(row["rank"]) if row["rank"] else f"[dim]{row['status']}[/dim]"
         method = f"[bold]{_plain(row['label'])}[/bold]{_seeds(row)}"
-        cells = [rank, "*" if row["pareto"] else "", method, _plain(row["track"]), *scores]
+        cells = [rank, "*" if row["pareto"] else "", method, *(_plain(row[name]) for name in track), *scores]
         table.add_row(*cells, _score(row["aggregate"], interval=False), number(row["cost"]["seconds"]))
     console.print(table)
     for row in chosen if everything else ():
