@@ -63,15 +63,15 @@ class LeapFactual(Method):
     def __init__(
         self,
         *,
-        strength: float = 0.1,
-        leaps: int = 60,
-        confidence: float = 0.99,
+        strength: float = 0.2,
+        leaps: int = 40,
+        confidence: float = 0.95,
         injections: int = 0,
         lift_strength: float = 0.0,
         land_strength: float = 0.1,
-        steps: int = 5,
+        steps: int = 2,
         width: int = 256,
-        fit_steps: int = 1200,
+        fit_steps: int = 2400,
     ) -> None:
         if (
             not 0 < strength <= 1
