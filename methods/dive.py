@@ -64,8 +64,8 @@ class DiVE(Method):
         sparsity: float = 0.01,
         diversity: float = 0.1,
         confidence: float = 0.99,
-        steps: int = 100,
-        rate: float = 0.05,
+        steps: int = 50,
+        rate: float = 0.1,
     ) -> None:
         if (
             explanations < 2
