@@ -60,25 +60,27 @@ class Start:
 class DiME(Method):
     """Denoise the query under the pull of gradients taken at clean images (arXiv 2203.15636).
 
-    The query x, with the noise of level ``depth``, goes down the chain of a diffusion model; the mean of each step to
-    z_{k-1} is moved by ``-variance * [(scale * grad CE(F(x_k), t) + perception * grad L(x_k)) / sqrt(a_k) + proximity *
-    grad |z_k - x|_1]``. x_k is x at first and later what a nested denoising from z_k gives, whose first estimate is the
-    one that the step itself needs. The scales are tried in turn, from the same noise, for the queries that are not
-    taken yet; one is taken when its target probability, rounded to 8 bits, reaches ``confidence``, or at the last.
+    The query x, with the noise of level ``depth``, goes down the chain of a diffusion model. The mean of each step from
+    z_k is moved by ``-variance * (grad [-scale * pull(F(x_k)) + perception * L(x_k)] / sqrt(a_k) + proximity * grad
+    |z_k - x|_1)``, where x_k is x at first, and later what a nested denoising makes of z_k. The scales are tried in
+    turn, from the same noise, on the queries that are not taken yet. One is taken when its target probability, rounded
+    to 8 bits, reaches ``confidence``, or else at the last scale.
 
-    A scale costs ``1 + depth * (depth - 1) / 2`` passes of the model (the first is shared by all scales); the paper
-    counts ``depth * (depth + 1) / 2``.
+    The first step of a nested denoising and the step that it serves share a pass of the model, and all scales share the
+    first: a scale costs ``depth * (depth - 1) / 2`` passes where the paper counts ``depth * (depth + 1) / 2``.
 
     Logs, a query: the scale at which it was taken (``scale``).
 
-    Our reading: the squared, size-normalised distance of the classifier's feature maps as L, for which the paper has a
-    VGG network; the confidence; no pull in the last step, which has no variance; where the model works in latents,
-    ``|z_k - x|_1`` is one of latents.
+    Our reading: the log-odds of the target as the pull, which the authors' code has for two classes and which does not
+    fade where the target is likely; with ``probability`` it is the paper's. L is the squared, size-normalised distance
+    of the classifier's feature maps to those of x, and off; the paper has a VGG network, with weight 30. Also the
+    scales (the paper: 8, 10, 15), the confidence (the paper: until flipped), and that the last step, which has no
+    variance, is not pulled. Where the model works in latents, so does ``|z_k - x|_1``.
 
     Args:
-        scales: weights of the cross-entropy, tried in turn, each above 0.
+        scales: weights of the pull, tried in turn, each above 0.
         proximity: weight of the l1 distance. perception: weight of L. Both at least 0.
-        pull: what of the target is raised: its log ``probability``, or its log ``odds``.
+        pull: what of the target is raised: its log ``probability`` or its log ``odds``.
         steps: of the whole chain. depth: of them that are gone down, at least 2.
         confidence: target probability at which a query is taken, in (0, 1).
     """
@@ -93,13 +95,13 @@ class DiME(Method):
     def __init__(
         self,
         *,
-        scales: tuple[float, ...] = (8.0, 10.0, 15.0),
-        proximity: float = 0.05,
-        perception: float = 30.0,
+        scales: tuple[float, ...] = (2.0, 4.0, 8.0, 12.0),
+        proximity: float = 0.3,
+        perception: float = 0.0,
         pull: Literal["probability", "odds"] = "odds",
-        steps: int = 30,
-        depth: int = 15,
-        confidence: float = 0.9,
+        steps: int = 40,
+        depth: int = 20,
+        confidence: float = 0.99,
     ) -> None:
         if not scales or min(scales) <= 0 or min(proximity, perception) < 0 or not 0 < confidence < 1 or depth < 2:
             raise InvalidParameter(

@@ -45,13 +45,13 @@ class FastDiME(DiME):
         warmup: float = 0.5,
         threshold: float = 0.15,
         dilation: int = 5,
-        scales: tuple[float, ...] = (8.0, 10.0, 15.0),
-        proximity: float = 0.05,
-        perception: float = 30.0,
+        scales: tuple[float, ...] = (2.0, 4.0, 8.0, 12.0),
+        proximity: float = 0.3,
+        perception: float = 0.0,
         pull: Literal["probability", "odds"] = "odds",
         steps: int = 30,
         depth: int = 15,
-        confidence: float = 0.9,
+        confidence: float = 0.999,
     ) -> None:
         if not 0 <= warmup <= 1 or not 0 <= threshold <= 1 or dilation < 1 or dilation % 2 == 0:
             raise InvalidParameter(
