@@ -10,16 +10,13 @@ from torch import Tensor, nn
 
 from cfbench.dataset import Images
 from cfbench.errors import InvalidParameter
-from cfbench.files import canonical_json, content_hash
-from cfbench.identity import described
+from cfbench.fitted import fitted
 from cfbench.images import dequantise, quantise
-from cfbench.keys import source_hash
 from cfbench.method import Method
 from cfbench.needs import Needs
 from cfbench.networks import VAE
 from cfbench.networks.conditions import as_weights
 from cfbench.session import Session
-from cfbench.tensor_cache import kept_tensors
 from cfbench.training_loop import Player, play
 from cfbench.view import MethodView
 
@@ -84,16 +81,17 @@ class _Game:
         method: C3LT,
         task: MethodView,
         vae: VAE,
+        network: LatentMap,
         images: Tensor,
         generator: torch.Generator,
     ) -> None:
-        self.method, self.classifier, self.vae, self.generator = method, task.classifier, vae, generator
+        self.method, self.classifier, self.vae, self.map = method, task.classifier, vae, network
+        self.generator = generator
         with torch.no_grad():
             parts = [dequantise(part) for part in images.split(PART)]
             self.codes = torch.cat([vae.encode(part)[0] for part in parts])
             self.sources = torch.cat([task.classifier.predict(part) for part in parts])
         self.classes = task.num_classes
-        self.map = LatentMap(self.codes.shape[1], self.classes).to(images.device)
         self.critic = LatentCritic(self.codes.shape[1], self.classes).to(images.device)
 
     def means(self) -> Tensor:
@@ -182,34 +180,29 @@ class C3LT(Method):
         self._vae = cast(VAE, task.network("vae"))
         images = task.training_data().images[: self.steps * BATCH]
         seed = int(self.random.uniform(1).item() * 2**24)
-        learnt = {name: value for name, value in self.parameters().items() if name != "repeats"}
-        key = {
-            "code": source_hash(type(self)),
-            "torch": str(torch.__version__),
-            "parameters": canonical_json(learnt),
-            "seed": str(seed),
-            "classifier": content_hash(described(task.classifier.network.state_dict())),
-            "vae": content_hash(described(self._vae.state_dict())),
-            "images": content_hash(described(images)),
-        }
-        tensors = kept_tensors("maps", key, lambda: self._learnt(task, images, seed))
-        with torch.random.fork_rng(devices=[]):
-            self._map = LatentMap(self._vae.latent, task.num_classes).to(task.device)
-        self._map.load_state_dict(tensors)
+        self._map = fitted(
+            f"c3lt {seed}",
+            lambda: LatentMap(self._vae.latent, task.num_classes).to(task.device),
+            lambda network: self._fit(network, task, images, seed),
+            {
+                "classifier": task.classifier.network.state_dict(),
+                "vae": self._vae.state_dict(),
+                "images": images,
+                "parameters": {name: value for name, value in self.parameters().items() if name != "repeats"},
+            },
+        )
 
-    def _learnt(self, task: MethodView, images: Tensor, seed: int) -> dict[str, Tensor]:
-        """Weights of the map after training."""
+    def _fit(self, network: LatentMap, task: MethodView, images: Tensor, seed: int) -> None:
+        """Train the map."""
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            game = _Game(self, task, self._vae, images, generator)
+        game = _Game(self, task, self._vae, network, images, generator)
         with torch.no_grad():
-            game.map.places.copy_(game.means())
+            network.places.copy_(game.means())
         play(
-            game.map,
+            network,
             Images(images, torch.arange(len(images))),
             [
-                Player("map", game.map, game.move, self.rate, cycle=True),
+                Player("map", network, game.move, self.rate, cycle=True),
                 Player("critic", game.critic, game.judge, self.rate, betas=(0.5, 0.99)),
             ],
             epochs=max(1, round(self.steps * BATCH / len(images))),
@@ -217,7 +210,6 @@ class C3LT(Method):
             generator=generator,
             session=Session(),
         )
-        return {name: value.detach().cpu() for name, value in game.map.state_dict().items()}
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():

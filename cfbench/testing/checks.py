@@ -34,9 +34,9 @@ def _seeds(task: Task, positions: list[int]) -> list[int]:
 
 
 def _explain(make: Make, task: Task, batches: list[list[int]]) -> Tensor:
-    """8-bit counterfactuals of all positions in ``batches``, in rising order of position."""
+    """8-bit counterfactuals of all positions in ``batches``, in rising order of position, with the seeds of a run."""
     method = make()
-    method.setup(MethodView(task, method.needs))
+    method.setup(MethodView(task, method.needs), seed=derive_seed(0, task.key, "prepare"))
     parts = []
     for batch in batches:
         rows = torch.tensor(batch)

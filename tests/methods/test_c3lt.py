@@ -73,7 +73,7 @@ class FlatTask:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CFBENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "maps"
+    return tmp_path / "cache" / "fitted"
 
 
 def prepared(task: object, *, seed: int = 0, **parameters: Any) -> Method:
