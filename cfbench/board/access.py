@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cfbench.board.bundle import Bundle
 from cfbench.board.card import FILE as CARD
 from cfbench.board.source import MEMBER, Source, read_source
 from cfbench.files import sha256_bytes, sha256_file
-from cfbench.keys import combined_hash, handed, source_hash
+from cfbench.keys import combined_hash, handed
 from cfbench.needs import READERS, Needs
 from cfbench.record import FILE
 from cfbench.registry import METHODS
@@ -40,12 +41,12 @@ def check_access(bundle: Bundle, task: Task) -> Access:
         raise Refused(f"{MEMBER} is not the adapter that made the run: its hash is not that of {FILE}; submit it again")
     if key.method in METHODS.builtin:
         shipped = METHODS.load(key.method)
-        if source_hash(shipped) != key.adapter:
+        if sha256_file(Path(inspect.getfile(shipped))) != digest:
             raise Refused(
                 f"{FILE}: method {key.method!r} has another source here; run it with this release, or give your method "
                 "a name of its own"
             )
-        access = Access(shipped.needs, bundle.adapter.decode(), ())
+        access = Access(shipped.needs, bundle.adapter.decode(), tuple(_other_modules(bundle, digest)))
     else:
         source = read_source(bundle.adapter, key.method)
         _check_stated(bundle, source)

@@ -35,6 +35,23 @@ def test_another_adapter_than_the_one_that_ran_is_refused(bundle: Path, toy: Toy
         submit(run, card_of(record), tmp_path / "d.zip", method=METHODS.load("pgd"), dataset=toy)
 
 
+def test_a_shipped_method_whose_building_blocks_have_changed_is_flagged(toy: Toy, tmp_path: Path) -> None:
+    pgd = METHODS.load("pgd")
+    _, run = run_of(pgd, toy, tmp_path)
+    bundle = bundle_of(run, tmp_path / "a.zip", pgd)
+    assert not accepted(bundle, toy).flags
+
+    def older(members: dict[str, bytes]) -> None:
+        manifest = json.loads(members[MANIFEST])
+        manifest["used"]["cfbench.batch"] = "0" * 64
+        members[MANIFEST] = json.dumps(manifest).encode()
+        edited("key.adapter", combined_hash(sha256_bytes(members["adapter.py"]), manifest["used"]))(members)
+
+    assert accepted(forged(bundle, tmp_path / "b.zip", older), toy).flags == (
+        "the run used other versions than are here of cfbench.batch",
+    )
+
+
 def test_the_card_must_say_what_the_harness_enforced(bundle: Path, toy: Toy, tmp_path: Path) -> None:
     made = forged(bundle, tmp_path / "a.zip", edited("access", "black-box", CARD))
     refusal(made, toy, "submission.json says 'black-box', 'data-free'", "'white-box'")
