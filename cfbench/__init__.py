@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from cfbench.comparison import Group, compare, group_runs
     from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
     from cfbench.errors import CfbenchError
-    from cfbench.harness import evaluate, rescore
+    from cfbench.harness import evaluate
     from cfbench.method import Method
     from cfbench.metrics.base import Metric, QueryMetric
     from cfbench.needs import Needs
     from cfbench.record import Record
+    from cfbench.recording import rescore
     from cfbench.registry import load_dataset
     from cfbench.task import Task
     from cfbench.view import MethodView
@@ -38,7 +39,7 @@ _HOMES = {
     "evaluate": "harness",
     "group_runs": "comparison",
     "load_dataset": "registry",
-    "rescore": "harness",
+    "rescore": "recording",
 }
 
 __all__ = [

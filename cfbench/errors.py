@@ -41,3 +41,11 @@ class StorageError(CfbenchError):
 
 class RunMismatch(CfbenchError):
     """A run folder holds a run of other parameters than the one asked for."""
+
+
+class RunInUse(CfbenchError):
+    """Another process writes the run folder that was asked for."""
+
+
+class ExecutorLost(CfbenchError):
+    """What carries out the work of a grid cannot be reached, or is gone."""

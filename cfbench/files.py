@@ -83,13 +83,18 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}; "
-            "free some space or choose a folder that you can write with --out"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """The error that says why ``path`` could not be written and what to do."""
+    return StorageError(
+        f"cannot write {path}: {error.strerror or error}; free some space or choose a folder that you can write with "
+        "--out"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

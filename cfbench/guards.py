@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,8 @@ from cfbench.errors import ContractViolation
 class Untouched:
     """Context in which an adapter may not change lent tensors, the classifier or the global random state.
 
-    Whatever it changed is restored, so that later batches are not affected, before the error is raised.
+    Whatever it changed is restored, so that later batches are not affected, before the error is raised. Python's own
+    random state is left out off the main thread: there, as in a dask worker, other threads draw from it meanwhile.
 
     Raises:
         ContractViolation: on leaving, naming what was changed and what to do instead.
@@ -35,7 +37,7 @@ class Untouched:
         self._flags = {name: weight.requires_grad for name, weight in self.classifier.named_parameters()}
         self._torch = torch.get_rng_state()
         self._numpy: Any = np.random.get_state(legacy=False)
-        self._python = random.getstate()
+        self._python = random.getstate() if threading.current_thread() is threading.main_thread() else None
         self._cuda = _cuda_states()
 
     def __exit__(
@@ -66,7 +68,8 @@ class Untouched:
         if self._random_changed():
             torch.set_rng_state(self._torch)
             np.random.set_state(self._numpy)
-            random.setstate(self._python)
+            if self._python is not None:
+                random.setstate(self._python)
             if self._cuda:
                 torch.cuda.set_rng_state_all(self._cuda)
             changed.append("the global random state: draw from self.random or a generator of your own")
@@ -77,7 +80,8 @@ class Untouched:
         numpy_same = all(np.array_equal(now["state"][part], self._numpy["state"][part]) for part in ("key", "pos"))
         torch_same = torch.equal(torch.get_rng_state(), self._torch)
         cuda_same = all(map(torch.equal, _cuda_states(), self._cuda))
-        return not (numpy_same and torch_same and cuda_same and random.getstate() == self._python)
+        python_same = self._python in (None, random.getstate())
+        return not (numpy_same and torch_same and cuda_same and python_same)
 
 
 def _cuda_states() -> list[Tensor]:

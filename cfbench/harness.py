@@ -1,29 +1,19 @@
-"""Running a method on a task: shards, resume, failures, cost, record."""
+"""Running a method on a task, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from cfbench import provenance
-from cfbench.dataset import Dataset
-from cfbench.errors import InvalidParameter, RunMismatch
-from cfbench.files import write_atomic
-from cfbench.judges import Judges, verify
-from cfbench.keys import run_key, run_path
+from cfbench.evaluation import Advance, Evaluation, Options
 from cfbench.method import Method
-from cfbench.pieces import pieces_of
-from cfbench.production import OnAdvance, Options, Prepared, complete
-from cfbench.protocols import Variant, check_protocols, completed, variants_of
-from cfbench.record import TABLE, Card, Cost, Provenance, Queries, Record, Reported, RunKey, Score
-from cfbench.scoring import Scored, logged_columns, score
-from cfbench.store import RunFolder
+from cfbench.pools import InProcess
+from cfbench.record import Record
+from cfbench.schedule import carry_out
 from cfbench.task import Task
+from cfbench.work import LiveWork
+
+OnAdvance = Callable[[Advance], None]
 
 
 def evaluate(
@@ -35,6 +25,7 @@ def evaluate(
     limit: int | None = None,
     batch_size: int | None = None,
     time_limit: float | None = None,
+    max_failures: int | None = None,
     retry_failed: bool = False,
     protocols: Sequence[str] = (),
     on_advance: OnAdvance = lambda advance: None,
@@ -43,152 +34,20 @@ def evaluate(
 
     Args:
         root: folder below which the run's own folder goes. seed: base seed.
-        limit: only the first queries, or what is stored if that is more; the record is partial.
-        batch_size: queries a call, by default the method's.
-        time_limit: seconds after which no further batch is started; what is left counts as failed.
-        retry_failed: explain stored failures again. on_advance: called after every shard.
+        limit, batch_size, time_limit, max_failures, retry_failed: see :class:`cfbench.evaluation.Options`.
         protocols: names of protocols to run and score as well, see :mod:`cfbench.protocols`.
+        on_advance: called after every shard.
 
     Returns:
         The record and the run's folder.
 
     Raises:
-        CfbenchError: bad options, a broken contract, damaged or unwritable files.
+        CfbenchError: bad options, a broken contract, damaged or unwritable files, a folder that another process writes.
     """
-    if (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
-        raise InvalidParameter(f"limit is {limit} and batch size {batch_size}; expected whole numbers of at least 1")
-    check_protocols(protocols)
-    verify(task.dataset)
-    key = run_key(method, task, seed=seed)
-    folder = RunFolder(run_path(root, key))
-    folder.claim(key)
-    folder.discard_damaged()
-    stored = list(folder.positions())
-    requested = max(len(task) if limit is None else min(limit, len(task)), stored[-1].stop if stored else 0)
-
-    prepare = cache(lambda: Prepared.of(method, task, seed=seed))
-    options = Options(batch_size or method.batch_size, time_limit, retry_failed, on_advance)
-    complete(prepare, task, folder, requested, seed=seed, options=options)
-    variants = _variants(protocols, folder, task, requested, seed=seed)
-    for variant in variants:
-        rerun = variant.folder(folder.path, key)
-        rerun.claim(variant.key(key))
-        rerun.discard_damaged()
-        complete(prepare, variant.task, rerun, requested, seed=variant.seed, options=options, variant=variant.name)
-    scored = _scored(folder, task, key, requested, protocols, variants)
-    record = Record(
-        key=key,
-        card=Card(family=method.family, citation=method.citation, access=method.needs.access, track=method.needs.track),
-        **_measured(folder, task, scored),
-        provenance=_provenance(task, scored),
-        reported={name: Reported(value=value, source=source) for name, (value, source) in method.reported.items()},
-        protocols=list(protocols),
-    )
-    write_results(folder, task, record, scored)
-    return record, folder.path
-
-
-def _variants(protocols: Sequence[str], folder: RunFolder, task: Task, requested: int, *, seed: int) -> list[Variant]:
-    """The runs of several protocols on a finished run."""
-    if not protocols:
-        return []
-    made = completed(torch.cat([piece.stored for piece in pieces_of(folder, task, requested)]), task)
-    return [variant for protocol in protocols for variant in variants_of(protocol, task, made, seed=seed)]
-
-
-def _scored(
-    folder: RunFolder, task: Task, key: RunKey, requested: int, protocols: Sequence[str], variants: list[Variant]
-) -> Scored:
-    reruns = {
-        variant.name: pieces_of(variant.folder(folder.path, key), variant.task, requested) for variant in variants
-    }
-    return score(pieces_of(folder, task, requested), Judges.of(task), reruns=reruns, protocols=protocols)
-
-
-def _measured(folder: RunFolder, task: Task, scored: Scored) -> dict[str, Any]:
-    """The fields of a record that follow from what is stored."""
-    requested, failed = len(scored.table), scored.failed
-    status = "failed" if failed == requested else "complete" if scored.done == len(task) else "partial"
-    queries = Queries(expected=len(task), requested=requested, done=scored.done, failed=failed)
-    return {"status": status, "queries": queries, "scores": scored.scores, "cost": _cost(folder)}
-
-
-def write_results(folder: RunFolder, task: Task, record: Record, scored: Scored) -> None:
-    """Write the query table and the record of a scored run."""
-    requested = record.queries.requested
-    queries = task.queries.head(requested).reset_index(drop=True)
-    table = queries.join(scored.table).join(logged_columns(folder, requested))
-    write_atomic(folder.path / TABLE, lambda path: table.to_parquet(path, index=False))
-    record.write(folder.path)
-
-
-def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, Score]]]:
-    """Score a finished run again from its stored images and rewrite its record; who ran it stays as it was.
-
-    Scoring takes as many threads as then, because sums over threads round differently.
-
-    Returns:
-        The new record and the scores it had before.
-
-    Raises:
-        RunMismatch: the run was made on other splits or with other networks than the task has here.
-    """
-    old = Record.read(folder.path)
-    then = old.provenance.networks | old.key.networks
-    here = {name: task.dataset.entry(name).sha256 for name in then}
-    if (task.dataset.split_hash, here) != (old.key.split_hash, then):
-        raise RunMismatch(
-            f"{folder.path} was made with other splits or networks than {task.key} has here; install the release that "
-            "made it"
-        )
-    with _threads(old.provenance.threads):
-        requested = old.queries.requested
-        variants = _variants(old.protocols, folder, task, requested, seed=old.key.seed)
-        scored = _scored(folder, task, old.key, requested, old.protocols, variants)
-    images = old.provenance.model_copy(update={"images": scored.images_hash})
-    new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
-    write_results(folder, task, new, scored)
-    return new, old.scores
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Have torch use ``count`` threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _cost(folder: RunFolder) -> Cost:
-    shards = list(folder.shards())
-    sessions = [shard.session for shard in shards]
-    seconds = sum(shard.seconds for shard in shards)
-    return Cost(
-        setup_seconds=max((session.setup_seconds for session in sessions), default=0.0),
-        explain_seconds=seconds,
-        seconds_per_query=seconds / max(sum(len(shard.errors) for shard in shards), 1),
-        setup_forwards=max((session.setup_forwards for session in sessions), default=0),
-        forwards=sum(shard.forwards for shard in shards),
-        backwards=sum(shard.backwards for shard in shards),
-        generated=sum(shard.generated for shard in shards),
-        peak_mb=max((session.peak_mb for session in sessions if session.peak_mb), default=None),
-        device=" ".join(sorted({session.device for session in sessions})),
-    )
-
-
-def _provenance(task: Task, scored: Scored) -> Provenance:
-    return provenance.provenance(task.device, images=scored.images_hash, **networks_of(task.dataset))
-
-
-def networks_of(dataset: Dataset) -> dict[str, Any]:
-    """The fields of a provenance that name the networks of a data set: their hashes, the accuracies of classifiers."""
-    entries = {name: dataset.entry(name) for name in dataset.built()}
-    return {
-        "networks": {name: entry.sha256 for name, entry in entries.items()},
-        "accuracies": {
-            name: entry.quality["accuracy"] for name, entry in entries.items() if "accuracy" in entry.quality
-        },
-    }
+    options = Options(limit, batch_size, time_limit, max_failures, retry_failed)
+    evaluation = Evaluation(LiveWork(method, task, seed=seed, protocols=protocols), root, options)
+    carry_out([evaluation], InProcess(), on_change=lambda changed: on_advance(changed.advance))
+    if evaluation.error is not None:
+        raise evaluation.error
+    assert evaluation.record is not None
+    return evaluation.record, evaluation.folder.path

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterator, Sequence
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from cfbench.errors import CorruptFile, MissingResource, RunMismatch
-from cfbench.files import sha256_bytes, sha256_file, write_atomic, write_json
+from cfbench.errors import CorruptFile, MissingResource, RunInUse, RunMismatch
+from cfbench.files import sha256_bytes, sha256_file, unwritable, write_atomic, write_json
 from cfbench.record import RunKey
 
 KEY_FILE = "key.json"
 FOLDER = "counterfactuals"
+LOCK = "lock.json"
 COLUMN = "column_"
 
 
@@ -111,6 +117,18 @@ def among(queries: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor | No
     return together
 
 
+class Holder(BaseModel):
+    """Who writes a run folder, or was the last to: process, machine, local time, and how many queries were asked for."""
+
+    pid: int
+    host: str
+    since: str
+    requested: int = 0
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
 class RunFolder:
     """The folder of one run. Shards appear whole or not at all; a damaged one counts as missing."""
 
@@ -155,15 +173,69 @@ class RunFolder:
     def _files(self) -> list[Path]:
         return sorted(file for file in (self.path / FOLDER).glob("*.npz") if not file.name.startswith("."))
 
+    def content(self) -> tuple[str, ...]:
+        """Names of the stored shards: they hold positions and hash, so that equal names mean equal shards."""
+        return tuple(file.name for file in self._files())
+
     def write(self, shard: Shard) -> None:
         """Store a shard atomically under a name that holds its positions and hash; it replaces one of its positions."""
-        data = shard.to_bytes()
-        prefix = f"{shard.positions[0]:07d}-{shard.positions[-1]:07d}-"
+        self.write_bytes(shard.positions, shard.to_bytes())
+
+    def write_bytes(self, positions: range, data: bytes) -> None:
+        """Store the shard of ``positions`` that ``data`` is, as :meth:`write` does."""
+        prefix = f"{positions[0]:07d}-{positions[-1]:07d}-"
         path = self.path / FOLDER / f"{prefix}{sha256_bytes(data)[:16]}.npz"
-        replaced = [file for file in self._files() if file.name.startswith(prefix) and file != path]
+        replaced = [file for file in path.parent.glob(f"{prefix}*.npz") if file != path]
         write_atomic(path, lambda temporary: temporary.write_bytes(data))
         for file in replaced:
             file.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self, **facts: object) -> Iterator[None]:
+        """Be the only one to write here, until the block is left or the process ends, however it does.
+
+        Args:
+            facts: what ``cfbench status`` shows of whoever is at work, JSON-able.
+
+        Raises:
+            RunInUse: another process writes here; says which, and since when. StorageError: no file can be written.
+        """
+        path = self.path / LOCK
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b")
+        except OSError as error:
+            raise unwritable(path, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunInUse(f"{self.path} is being written by {self.holder()}; wait for it, or stop it") from None
+            holder = {"pid": os.getpid(), "host": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
+            file.truncate(0)
+            file.write(json.dumps(holder | facts).encode())
+            file.flush()
+            for left in (self.path / FOLDER).glob(".tmp-*"):
+                left.unlink(missing_ok=True)
+            yield
+
+    def holder(self) -> Holder | None:
+        """Who writes here or was the last to; None if nobody ever did."""
+        try:
+            return Holder.model_validate_json((self.path / LOCK).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def busy(self) -> bool:
+        """Whether a process on this machine writes here."""
+        try:
+            with (self.path / LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def discard_damaged(self) -> list[Path]:
         """Delete shards whose content does not fit the hash in their name; gives their paths."""
@@ -192,20 +264,25 @@ class RunFolder:
             yield shard
 
     def positions(self) -> Iterator[range]:
-        """Positions of the stored shards in query order."""
-        return (shard.positions for shard in self.shards())
+        """Positions of the stored shards in query order, as their names say."""
+        following = 0
+        for file in self._files():
+            first, last = map(int, file.stem.split("-")[:2])
+            if first >= following:
+                yield range(first, last + 1)
+                following = last + 1
 
-    def missing(self, requested: int) -> list[int]:
-        """Positions below ``requested`` that are not stored yet."""
-        done = {position for positions in self.positions() for position in positions}
-        return [position for position in range(requested) if position not in done]
+    def missing(self, requested: int) -> Iterator[range]:
+        """Positions below ``requested`` that are not stored yet, in order."""
+        following = 0
+        for stored in self.positions():
+            if following < min(stored.start, requested):
+                yield range(following, min(stored.start, requested))
+            following = stored.stop
+        if following < requested:
+            yield range(following, requested)
 
 
-def contiguous(positions: list[int], size: int) -> Iterator[range]:
-    """Cut sorted positions into contiguous ranges of at most ``size``."""
-    start = 0
-    for index in range(1, len(positions) + 1):
-        ended = index == len(positions) or positions[index] != positions[index - 1] + 1
-        if ended or index - start == size:
-            yield range(positions[start], positions[index - 1] + 1)
-            start = index
+def cut(ranges: Iterable[range], size: int) -> Iterator[range]:
+    """Cut ranges of positions into such of at most ``size``."""
+    return (part[start : start + size] for part in ranges for start in range(0, len(part), size))

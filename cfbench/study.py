@@ -17,10 +17,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cfbench.errors import CfbenchError, InvalidParameter, MissingResource
-from cfbench.harness import evaluate
+from cfbench.harness import OnAdvance, evaluate
 from cfbench.keys import run_key, run_path
 from cfbench.method import Method
-from cfbench.production import OnAdvance
 from cfbench.protocols import check_protocols
 from cfbench.record import FILE, Record
 from cfbench.registry import METHODS, METRICS, load_dataset, metric_of

@@ -19,7 +19,8 @@ from statsmodels.stats.multitest import multipletests
 import cfbench
 from cfbench.cli import main
 from cfbench.comparison import Run, compare, group_runs
-from cfbench.harness import TABLE, evaluate
+from cfbench.harness import evaluate
+from cfbench.record import TABLE
 from cfbench.record import FILE, Record
 from cfbench.registry import METHODS
 from cfbench.stats import crossed_difference

@@ -9,7 +9,8 @@ import torch
 
 from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, MissingResource, UnknownName
-from cfbench.harness import evaluate, rescore
+from cfbench.harness import evaluate
+from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.keys import run_key
 from cfbench.needs import Needs

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from cfbench.errors import ContractViolation
-from cfbench.harness import evaluate, rescore
+from cfbench.harness import evaluate
+from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.metrics.proximity import unit_distance
 from cfbench.networks import FeatureNetwork

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed, RunMismatch
-from cfbench.harness import TABLE, evaluate
+from cfbench.harness import evaluate
+from cfbench.record import TABLE
 from cfbench.keys import run_key, source_hash
 from cfbench.method import Method
 from cfbench.record import Record
 from cfbench.registry import METHODS
-from cfbench.store import RunFolder, contiguous
+from cfbench.store import RunFolder, cut
 from cfbench.task import Task
 
 ADAPTERS = Path(__file__).parent / "adapters"
@@ -241,10 +242,10 @@ def test_the_record_is_read_back_as_written(task: Task, tmp_path: Path) -> None:
     assert (record.card.track, record.card.access) == ("data-free", "black-box")
 
 
-def test_contiguous_ranges() -> None:
-    assert list(contiguous([0, 1, 2, 3, 4], 2)) == [range(2), range(2, 4), range(4, 5)]
-    assert list(contiguous([0, 1, 5, 6, 7], 10)) == [range(2), range(5, 8)]
-    assert list(contiguous([], 3)) == []
+def test_positions_are_cut_into_shards() -> None:
+    assert list(cut([range(5)], 2)) == [range(2), range(2, 4), range(4, 5)]
+    assert list(cut([range(2), range(5, 8)], 10)) == [range(2), range(5, 8)]
+    assert list(cut([], 3)) == []
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"batch_size": 0}])

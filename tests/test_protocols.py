@@ -18,7 +18,9 @@ from cfbench import boundary
 from cfbench.cli.evaluate import Protocol
 from cfbench.corruptions import CORRUPTIONS, DEVIATIONS, QUALITIES, SEVERITIES, WIDTHS, corrupt
 from cfbench.errors import UnknownName
-from cfbench.harness import TABLE, evaluate, rescore
+from cfbench.harness import evaluate
+from cfbench.record import TABLE
+from cfbench.recording import rescore
 from cfbench.images import dequantise, quantise
 from cfbench.method import Method
 from cfbench.metrics.reliance import KINDS

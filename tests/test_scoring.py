@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from cfbench.distances.intervals import GROUPS
-from cfbench.harness import TABLE, evaluate, rescore
+from cfbench.harness import evaluate
+from cfbench.record import TABLE
+from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.judges import Judges
 from cfbench.pieces import pieces_of

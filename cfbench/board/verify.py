@@ -19,7 +19,7 @@ from cfbench.board.publishing import publish
 from cfbench.board.recomputed import check_record, check_table
 from cfbench.board.rules import Rules
 from cfbench.dataset import Dataset
-from cfbench.harness import networks_of, rescore
+from cfbench.recording import networks_of, rescore
 from cfbench.judges import Judges
 from cfbench.keys import run_path
 from cfbench.needs import Needs

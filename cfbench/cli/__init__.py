@@ -17,6 +17,7 @@ from cfbench.cli.new import new
 from cfbench.cli.options import printable
 from cfbench.cli.prepare import prepare
 from cfbench.cli.score import score
+from cfbench.cli.status import status
 from cfbench.cli.study import study
 from cfbench.cli.submit import submit
 from cfbench.errors import CfbenchError
@@ -34,6 +35,7 @@ app.command()(evaluate)
 app.command()(explain)
 app.command()(score)
 app.command()(compare)
+app.command()(status)
 app.command()(study)
 app.command()(new)
 app.command()(check)

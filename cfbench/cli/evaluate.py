@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,22 +13,35 @@ from cfbench.cli.options import (
     INTERRUPTED,
     ClassifierOption,
     DeviceOption,
-    MethodOption,
     QuerySplit,
     SetOption,
     TargetRule,
     TargetsOption,
-    TaskOption,
+    check_device,
     make_method,
-    make_task,
     shown,
+    task_key,
 )
+from cfbench.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from cfbench.production import Advance, OnAdvance
+    from rich.console import Console
+
+    from cfbench.evaluation import Evaluation
+    from cfbench.work import TaskSpec
 
 FAILED_QUERIES = 3
-"""Exit code of a run that finished with failed or unreached queries."""
+"""Exit code of runs that finished with failed or unreached queries."""
+
+FAILED_RUNS = 2
+"""Exit code of a grid in which a run could not be made."""
+
+
+class Executor(StrEnum):
+    """Where workers run."""
+
+    local = "local"
+    dask = "dask"
 
 
 class Protocol(StrEnum):
@@ -45,9 +56,14 @@ class Protocol(StrEnum):
 
 
 def evaluate(
-    method: MethodOption,
+    method: Annotated[
+        list[str], typer.Option("--method", help="Registered name, or path/to/file.py:Class; repeatable.")
+    ],
     settings: SetOption = None,
-    task: TaskOption = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="Task key, name or name@version, by default the packaged one; repeatable."),
+    ] = None,
     targets: TargetsOption = TargetRule.near,
     split: Annotated[QuerySplit, typer.Option(help="test, or validation for tuning.")] = QuerySplit.test,
     classifier: ClassifierOption = None,
@@ -58,55 +74,103 @@ def evaluate(
     time_limit: Annotated[
         float | None, typer.Option(min=0, help="Seconds a run; what is left counts as failed.")
     ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, help="Failed queries after which a run is given up; what is left counts too.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Explain stored failures again.")] = False,
     protocol: Annotated[
         list[Protocol] | None, typer.Option(help="Also run and score this protocol; repeatable.")
     ] = None,
     device: DeviceOption = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work, threads = cores / N; without it, this one.")
+    ] = None,
+    executor: Annotated[Executor, typer.Option(help="Where workers run.")] = Executor.local,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a running dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    hang_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds after which a worker that is still at one shard is stopped; needs --workers."
+        ),
+    ] = None,
 ) -> None:
-    """Run a method on a task, store its counterfactuals, score them, write the record.
+    """Run methods on tasks, store their counterfactuals, score them, write the records.
 
-    A run that was stopped goes on where it was when the same command is given again. Exit code 3 means that the run
-    finished but some queries failed.
+    Runs that were stopped go on where they were when the same command is given again. Exit code 3 means that all runs
+    finished but some queries failed, 2 that some run could not be made.
     """
     from rich.console import Console
 
-    from cfbench.cli.tables import print_record
-    from cfbench.harness import evaluate as run
+    from cfbench.cli.pools import make_pool
+    from cfbench.cli.progress import EvaluationProgress
+    from cfbench.cli.tables import print_record, print_records
+    from cfbench.evaluation import Options
+    from cfbench.grid import evaluations
+    from cfbench.schedule import carry_out
+    from cfbench.work import TaskSpec
 
-    chosen = make_task(task, targets, split, device, classifier)
+    if len(method) > 1 and settings:
+        raise InvalidParameter(
+            "--set is for one method; give one --method, or declare the grid in a file: cfbench study"
+        )
+    names = list(dict.fromkeys(method))
+    chosen = [(name, make_method(name, settings)) for name in names]
+    check_device(device)
+    keys = dict.fromkeys(task or [task_key(None)])
+    tasks = [TaskSpec(key, targets, split, classifier, device) for key in keys]
+    options = Options(limit, batch_size, time_limit, max_failures, retry_failed)
+    pool = make_pool(executor, workers, scheduler, device=device, hang_limit=hang_limit)
+    planned = evaluations(
+        chosen,
+        tasks,
+        range(seeds),
+        root=out,
+        options=options,
+        protocols=[each.value for each in protocol or []],
+        shared=pool.shares_files,
+    )
+    try:
+        with pool, EvaluationProgress(planned) as progress:
+            carry_out(planned, pool, hang_limit=hang_limit, on_change=progress.on_change)
+    except KeyboardInterrupt:
+        print("stopped; finished shards are kept: give the same command again to go on", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    if len(planned) == 1 and planned[0].error is not None:
+        raise planned[0].error
+
     console = Console()
-    failed = 0
-    for seed in range(seeds):
-        instance = make_method(method, settings)
-        try:
-            with _progress(f"{instance.name} seed {seed}") as on_advance:
-                record, folder = run(
-                    instance,
-                    chosen,
-                    root=out,
-                    seed=seed,
-                    limit=limit,
-                    batch_size=batch_size,
-                    time_limit=time_limit,
-                    retry_failed=retry_failed,
-                    protocols=[each.value for each in protocol or []],
-                    on_advance=on_advance,
-                )
-        except KeyboardInterrupt:
-            print("stopped; finished shards are kept: give the same command again to go on", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        print_record(console, record)
+    records = [(each.record, each.folder.path) for each in planned if each.record is not None]
+    if len(planned) > 1 and records:
+        print_records(console, [record for record, _ in records])
+    for record, folder in records:
+        if len(planned) == 1:
+            print_record(console, record)
         if record.queries.failed:
             _report_failures(folder)
-        failed += record.queries.failed
-        console.print(f"\nrecord, query table and images: {shown(folder)}", soft_wrap=True)
-    query = chosen.queries["query_id"][0]
-    named = f" --task {task}" if task else ""
-    console.print(f"next: cfbench explain --method {method}{named} --query {query}", soft_wrap=True)
-    console.print(f"      cfbench score {shown(folder)}", soft_wrap=True)
-    if failed:
+    failures = [each for each in planned if each.error is not None]
+    for each in failures:
+        print(f"error: {shown(each.folder.path)} was not made: {each.error}", file=sys.stderr)
+    _say_what_next(console, planned, out, names[0], tasks[0])
+    if failures:
+        raise typer.Exit(FAILED_RUNS)
+    if any(record.queries.failed for record, _ in records):
         raise typer.Exit(FAILED_QUERIES)
+
+
+def _say_what_next(console: Console, planned: list[Evaluation], out: Path, method: str, task: TaskSpec) -> None:
+    if len(planned) > 1:
+        console.print(f"\nrecords, query tables and images: {shown(out)}", soft_wrap=True)
+        console.print(f"next: cfbench status {shown(out)}", soft_wrap=True)
+        console.print("      cfbench compare RUN RUN, of two run folders", soft_wrap=True)
+        return
+    [evaluation] = planned
+    folder = shown(evaluation.folder.path)
+    query = evaluation.live.task.queries["query_id"][0]
+    console.print(f"\nrecord, query table and images: {folder}", soft_wrap=True)
+    console.print(f"next: cfbench explain --method {method} --task {task.name} --query {query}", soft_wrap=True)
+    console.print(f"      cfbench score {folder}", soft_wrap=True)
 
 
 def _report_failures(folder: Path) -> None:
@@ -122,27 +186,3 @@ def _report_failures(folder: Path) -> None:
         f"see column error of {shown(folder / TABLE)}, then fix and run again with --retry-failed or more time",
         file=sys.stderr,
     )
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[OnAdvance]:
-    """A progress bar with the flip rate so far and the time to go."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("flip rate {task.fields[flips]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as progress:
-        row = progress.add_task(title, total=None, flips="-")
-
-        def on_advance(advance: Advance) -> None:
-            flips = f"{advance.flipped / advance.done:.3f}" if advance.done else "-"
-            described = f"{title} {advance.variant}".strip()
-            progress.update(row, description=described, completed=advance.done, total=advance.requested, flips=flips)
-
-        yield on_advance

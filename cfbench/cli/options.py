@@ -52,12 +52,18 @@ ClassifierOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device, such as cpu or cuda.")]
 
 
+def task_key(task: str | None) -> str:
+    """A task key, by default that of the packaged task."""
+    from cfbench.datasets import DEFAULT
+
+    return task or DEFAULT
+
+
 def dataset_of(task: str | None) -> Dataset:
     """The data set of a task key, or the default one."""
-    from cfbench.datasets import DEFAULT
     from cfbench.registry import load_dataset
 
-    return load_dataset(task or DEFAULT)
+    return load_dataset(task_key(task))
 
 
 def check_device(device: str) -> None:

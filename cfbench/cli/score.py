@@ -103,7 +103,7 @@ def _score_run(run: Path, task: str | None, device: str) -> None:
     from rich.console import Console
 
     from cfbench.cli.tables import print_record
-    from cfbench.harness import rescore
+    from cfbench.recording import rescore
     from cfbench.store import RunFolder
 
     folder = RunFolder(run)

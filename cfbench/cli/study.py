@@ -14,7 +14,7 @@ from cfbench.cli.options import INTERRUPTED, DeviceOption, check_device, shown
 from cfbench.errors import CfbenchError
 
 if TYPE_CHECKING:
-    from cfbench.production import Advance
+    from cfbench.evaluation import Advance
     from cfbench.study import Cell, Study
 
 FAILED_RUNS = 3

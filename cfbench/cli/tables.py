@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cfbench.markdown import number
@@ -82,3 +83,31 @@ def _summary(record: Record) -> str:
         f"{cost.backwards / done:.0f} backwards a query; setup {cost.setup_seconds:.1f} s; "
         f"peak {peak} MB on {cost.device}"
     )
+
+
+SUMMARY = {"flip_rate": "flip", "oracle_agreed_flip": "agreed", "l1": "L1"}
+"""Metrics that a line of several runs shows, and their headings."""
+
+
+def print_records(console: Console, records: Sequence[Record]) -> None:
+    """A line a run: its main scores over all queries, how many failed, seconds a query; intervals are in the records."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    names = [name for name in SUMMARY if any(name in record.scores for record in records)]
+    table = Table(
+        "task", "method", "seed", "n", "failed", *map(SUMMARY.get, names), "s/query", box=None, pad_edge=False
+    )
+    for record in records:
+        key, queries = record.key, record.queries
+        scores = [record.scores.get(name, {}).get("all") for name in names]
+        table.add_row(
+            f"{escape(key.task)} {key.targets}",
+            f"[bold]{escape(key.method)}[/bold]",
+            str(key.seed),
+            str(queries.requested),
+            str(queries.failed),
+            *("" if score is None or score.value is None else number(score.value) for score in scores),
+            "" if record.cost is None else number(record.cost.seconds_per_query),
+        )
+    console.print(table)

@@ -21,7 +21,8 @@ from cfbench.board.bundle import MANIFEST, pack, write_bundle
 from cfbench.board.card import Card
 from cfbench.board.verify import Verdict, verify
 from cfbench.files import canonical_json, sha256_bytes
-from cfbench.harness import evaluate, rescore
+from cfbench.harness import evaluate
+from cfbench.recording import rescore
 from cfbench.method import Method
 from cfbench.record import FILE, Record
 from cfbench.registry import METHODS
