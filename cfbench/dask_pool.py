@@ -51,7 +51,8 @@ class DaskPool:
         except (OSError, ValueError) as error:
             self._opened.close()
             raise ExecutorLost(
-                f"no dask scheduler answers at {scheduler}: {error}; start one (dask scheduler) or leave out --scheduler"
+                f"no dask scheduler answers at {scheduler}: {error}; start one (dask scheduler), or leave out "
+                "--scheduler"
             ) from error
 
     def _start(self, workers: int) -> str:

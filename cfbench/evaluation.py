@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from cfbench.errors import CfbenchError, InvalidParameter, MethodFailed
+from cfbench.errors import InvalidParameter, MethodFailed
 from cfbench.judges import verify
 from cfbench.keys import run_path
 from cfbench.production import judged
@@ -281,8 +281,8 @@ class _Stage:
         if self.fresh and self.advance.failed == self.advance.done:
             if last and (self.advance.done >= TRIALS or not left):
                 raise MethodFailed(
-                    f"method {self.method} failed on each of its first {self.advance.done} queries: {self._held[0].error}; "
-                    "nothing was stored: fix the adapter and run again"
+                    f"method {self.method} failed on each of its first {self.advance.done} queries: "
+                    f"{self._held[0].error}; nothing was stored: fix the adapter and run again"
                 )
             return
         self.fresh = False

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any, Protocol, Self
 
@@ -115,10 +116,8 @@ class _Worker:
         self._pid: Future[int] = self.executor.submit(os.getpid)
 
     def kill(self) -> None:
-        try:
+        with suppress(BrokenProcessPool, ProcessLookupError):
             os.kill(self._pid.result(), signal.SIGKILL)
-        except (BrokenProcessPool, ProcessLookupError):
-            pass
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 

@@ -118,7 +118,7 @@ def among(queries: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor | No
 
 
 class Holder(BaseModel):
-    """Who writes a run folder, or was the last to: process, machine, local time, and how many queries were asked for."""
+    """Who writes a run folder, or was the last to: process, machine, local time, queries asked for."""
 
     pid: int
     host: str

@@ -20,8 +20,7 @@ import cfbench
 from cfbench.cli import main
 from cfbench.comparison import Run, compare, group_runs
 from cfbench.harness import evaluate
-from cfbench.record import TABLE
-from cfbench.record import FILE, Record
+from cfbench.record import FILE, TABLE, Record
 from cfbench.registry import METHODS
 from cfbench.stats import crossed_difference
 from cfbench.task import Task

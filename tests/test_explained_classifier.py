@@ -10,11 +10,11 @@ import torch
 from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, MissingResource, UnknownName
 from cfbench.harness import evaluate
-from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.keys import run_key
 from cfbench.needs import Needs
 from cfbench.networks import JointClassifier
+from cfbench.recording import rescore
 from cfbench.registry import METHODS, load_dataset
 from cfbench.store import RunFolder
 from cfbench.task import Task

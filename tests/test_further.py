@@ -13,10 +13,10 @@ from torch import Tensor
 
 from cfbench.errors import ContractViolation
 from cfbench.harness import evaluate
-from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.metrics.proximity import unit_distance
 from cfbench.networks import FeatureNetwork
+from cfbench.recording import rescore
 from cfbench.registry import METHODS
 from cfbench.store import RunFolder, Shard
 from cfbench.task import Task

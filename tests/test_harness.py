@@ -12,10 +12,9 @@ import torch
 
 from cfbench.errors import CfbenchError, ContractViolation, InvalidParameter, MethodFailed, RunMismatch
 from cfbench.harness import evaluate
-from cfbench.record import TABLE
 from cfbench.keys import run_key, source_hash
 from cfbench.method import Method
-from cfbench.record import Record
+from cfbench.record import TABLE, Record
 from cfbench.registry import METHODS
 from cfbench.store import RunFolder, cut
 from cfbench.task import Task

@@ -19,13 +19,12 @@ from cfbench.cli.evaluate import Protocol
 from cfbench.corruptions import CORRUPTIONS, DEVIATIONS, QUALITIES, SEVERITIES, WIDTHS, corrupt
 from cfbench.errors import UnknownName
 from cfbench.harness import evaluate
-from cfbench.record import TABLE
-from cfbench.recording import rescore
 from cfbench.images import dequantise, quantise
 from cfbench.method import Method
 from cfbench.metrics.reliance import KINDS
 from cfbench.protocols import PROTOCOLS
-from cfbench.record import Record
+from cfbench.record import TABLE, Record
+from cfbench.recording import rescore
 from cfbench.registry import METHODS, METRICS
 from cfbench.store import RunFolder
 from cfbench.task import Task

@@ -11,11 +11,11 @@ import torch
 
 from cfbench.distances.intervals import GROUPS
 from cfbench.harness import evaluate
-from cfbench.record import TABLE
-from cfbench.recording import rescore
 from cfbench.images import dequantise
 from cfbench.judges import Judges
 from cfbench.pieces import pieces_of
+from cfbench.record import TABLE
+from cfbench.recording import rescore
 from cfbench.registry import METHODS, metric_of
 from cfbench.scoring import score
 from cfbench.store import RunFolder

@@ -19,11 +19,11 @@ from cfbench.board.publishing import publish
 from cfbench.board.recomputed import check_record, check_table
 from cfbench.board.rules import Rules
 from cfbench.dataset import Dataset
-from cfbench.recording import networks_of, rescore
 from cfbench.judges import Judges
 from cfbench.keys import run_path
 from cfbench.needs import Needs
 from cfbench.record import TABLE, Record
+from cfbench.recording import networks_of, rescore
 from cfbench.scoring import metrics_for
 from cfbench.store import RunFolder
 from cfbench.task import Task

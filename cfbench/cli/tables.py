@@ -90,13 +90,13 @@ SUMMARY = {"flip_rate": "flip", "oracle_agreed_flip": "agreed", "l1": "L1"}
 
 
 def print_records(console: Console, records: Sequence[Record]) -> None:
-    """A line a run: its main scores over all queries, how many failed, seconds a query; intervals are in the records."""
+    """A line a run: its main scores over all queries, whose intervals are in the record, failures, seconds a query."""
     from rich.markup import escape
     from rich.table import Table
 
     names = [name for name in SUMMARY if any(name in record.scores for record in records)]
     table = Table(
-        "task", "method", "seed", "n", "failed", *map(SUMMARY.get, names), "s/query", box=None, pad_edge=False
+        "task", "method", "seed", "n", "failed", *(SUMMARY[name] for name in names), "s/query", box=None, pad_edge=False
     )
     for record in records:
         key, queries = record.key, record.queries

@@ -22,9 +22,9 @@ from cfbench.board.card import Card
 from cfbench.board.verify import Verdict, verify
 from cfbench.files import canonical_json, sha256_bytes
 from cfbench.harness import evaluate
-from cfbench.recording import rescore
 from cfbench.method import Method
 from cfbench.record import FILE, Record
+from cfbench.recording import rescore
 from cfbench.registry import METHODS
 from cfbench.store import RunFolder
 from cfbench.task import Task
