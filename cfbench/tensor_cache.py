@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import fcntl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -15,18 +16,39 @@ from cfbench.files import cache_dir, canonical_json, content_hash, sha256_bytes,
 def kept_tensors(folder: str, key: Mapping[str, str], make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
     """The tensors, by name and on the CPU, that ``make`` gives, from disk where they were kept under the same ``key``.
 
-    A file whose key or hash is not as expected is made again. A folder that cannot be written keeps nothing.
+    A file whose key or hash is not as expected is made again. A folder that cannot be written keeps nothing. Of several
+    processes that need the same tensors one makes them, and the others wait.
 
     Args:
         folder: of the user's cache. key: all that the tensors depend on.
     """
     path = cache_dir() / folder / f"{content_hash(dict(key))}.safetensors"
-    found = _read(path, key)
-    if found is None:
-        found = {name: tensor.contiguous() for name, tensor in make().items()}
-        with suppress(StorageError):
-            _write(path, key, found)
+    if (found := _read(path, key)) is not None:
+        return found
+    with _alone(path.with_suffix(".lock")):
+        found = _read(path, key)
+        if found is None:
+            found = {name: tensor.contiguous() for name, tensor in make().items()}
+            with suppress(StorageError):
+                _write(path, key, found)
     return found
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is in a block of the same ``path``; without waiting where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError:
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path, key: Mapping[str, str]) -> dict[str, Tensor] | None:

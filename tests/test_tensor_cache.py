@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,17 @@ def test_a_published_network_sees_the_first_queries_once_over_all_runs(
     assert tuple(seen) == images_each_run
     assert torch.equal(found[0], queries.flatten(1).float().div(255).double())
     assert torch.equal(found[0], found[1])
+
+
+def test_of_several_that_need_the_same_one_makes_it() -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, Tensor]:
+        made.append(1)
+        time.sleep(0.2)
+        return {"a": torch.ones(3)}
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: kept_tensors("features", {"shared": "yes"}, make)["a"], range(4)))
+    assert made == [1]
+    assert all(torch.equal(each, torch.ones(3)) for each in found)
