@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cfbench.cli.bench import bench
 from cfbench.cli.check import check
 from cfbench.cli.compare import compare
 from cfbench.cli.doctor import doctor
@@ -41,6 +42,7 @@ app.command()(new)
 app.command()(check)
 app.command()(submit)
 app.add_typer(leaderboard, name="leaderboard")
+app.command()(bench)
 app.command()(doctor)
 
 

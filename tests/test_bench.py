@@ -1,0 +1,67 @@
+"""``cfbench bench``: what its ratios and operations count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from commands import exit_code
+from torch import nn
+
+from cfbench.bench import method_speed, peak_gflops
+from cfbench.registry import METHODS
+from cfbench.task import Task
+
+SLOW = f"{Path(__file__).parent / 'adapters' / 'slow.py'}:Slow"
+
+
+def test_a_method_of_fixed_seconds_a_call_gains_its_batch(task: Task) -> None:
+    """0.1 s a call, whether for one query or four."""
+    speed = method_speed(METHODS.load(SLOW).create({"seconds": 0.1}), task, queries=50, rounds=2)
+    assert speed.queries == 4
+    assert speed.single == pytest.approx(10, rel=0.3)
+    assert speed.ratios[0] == pytest.approx(4, rel=0.3)
+    assert speed.gflop == 0
+
+
+def test_operations_are_those_of_the_classifier(task: Task) -> None:
+    """An attack of k steps computes k forward passes and the gradients by the image; counted layer by layer."""
+    counted = []
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        match module:
+            case nn.Conv2d():
+                counted.append(2 * output.numel() * module.weight[0].numel())
+            case nn.Linear():
+                counted.append(2 * output.numel() * module.in_features)
+
+    classifier = task.load(task.classifier)
+    for module in classifier.modules():
+        module.register_forward_hook(count)
+    with torch.no_grad():
+        classifier(task.images(slice(0, 1)))
+    speeds = [method_speed(METHODS.load("pgd").create({"steps": k}), task, queries=3, rounds=1) for k in (2, 5)]
+    step = (speeds[1].gflop - speeds[0].gflop) / 3
+    assert step == pytest.approx(2 * sum(counted) / 1e9, rel=0.01)
+
+
+def test_the_peak_is_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the seconds, twice the speed."""
+    monkeypatch.setattr("cfbench.bench.least_seconds", lambda call, rounds: 0.01)
+    slow = peak_gflops()
+    monkeypatch.setattr("cfbench.bench.least_seconds", lambda call, rounds: 0.005)
+    assert peak_gflops() == pytest.approx(2 * slow)
+
+
+def test_the_report_has_a_line_a_method_and_names_what_is_left_out(
+    toy_key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--method", "noise", "--method", "truth", "--task", toy_key, "--queries", "2", "--rounds", "1"]
+    assert exit_code("bench", *arguments, "--out", tmp_path / "speed.md") == 0
+    shown = capsys.readouterr()
+    assert "left out: truth" in shown.err
+    text = (tmp_path / "speed.md").read_text()
+    assert text in shown.out
+    assert "| `noise` | 2 |" in text
+    assert "`cfbench --help`" in text
