@@ -51,6 +51,9 @@ def memory(small: int, large: int) -> list[str]:
     said = f"{large:,} images take {ratio:.2f} times the memory of {small:,}, {1000 * slope:.2f} kB an image more"
     if large != 100_000:
         said += f"; at that slope 100,000 would take {full:.0f} MB, {full / found[small]['megabytes']:.2f} times"
+    each = (found[large]["seconds"] - found[small]["seconds"]) / (large - small)
+    start = found[small]["seconds"] - each * small
+    said += f". Seconds on a line through both: {start:.1f} and {1000 * each:.2f} ms an image"
     return ["| images | peak MB | seconds |", "|---|---|---|", *rows, "", f"{said}."]
 
 
