@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, cast
 
 import numpy as np
@@ -13,6 +14,9 @@ from cfbench.errors import CorruptFile, InvalidParameter
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What reading a damaged or encrypted archive raises."""
+
+NO_HEADER = (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
+"""What numpy raises at a header, which is a Python literal."""
 
 
 def read_header(stream: IO[bytes], path: Path | str, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -26,8 +30,10 @@ def read_header(stream: IO[bytes], path: Path | str, member: str) -> tuple[tuple
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, column_major, dtype = read(file)
-    except ValueError as error:
+    except NO_HEADER as error:
         raise CorruptFile(f"{path} is damaged in array {member}: {error}; save it again") from error
+    if min(shape, default=0) < 0:
+        raise CorruptFile(f"{path} is damaged in array {member}: its shape is {list(shape)}; save it again")
     if dtype.hasobject:
         raise InvalidParameter(
             f"{path} holds Python objects in array {member}, which are never unpickled; save numbers"

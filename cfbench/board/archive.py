@@ -78,7 +78,7 @@ def _check_end(file: IO[bytes], name: str, most: int) -> None:
 def _check_member(info: zipfile.ZipInfo, name: str, *, compressed: bool) -> None:
     member = info.orig_filename
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if info.is_dir() or kind not in (0, stat.S_IFREG):
+    if not info.filename or info.is_dir() or kind not in (0, stat.S_IFREG):
         found = "a symbolic link" if kind == stat.S_IFLNK else "a folder or special file"
         raise Refused(f"{name} holds {member!r}, {found}; expected plain files")
     if info.flag_bits & ENCRYPTED:

@@ -46,8 +46,8 @@ def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbour
     density 1. Distances that differ by less than the rounding of a scalar product are ties.
 
     Raises:
-        InvalidParameter: a set has no more than k vectors, numbers of features differ, or values are not finite or beyond
-            float32.
+        InvalidParameter: a set has no more than k vectors, numbers of features differ, or values are not finite or
+            beyond float32.
     """
     made, real = checked(made, real)
     _check(len(made), len(real), k)

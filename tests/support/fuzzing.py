@@ -95,14 +95,12 @@ def altered(draw: DrawFn, value: Any) -> Any:
 
 
 TOML = st.one_of(
-    st.sampled_from(
-        ["nan", "-inf", "1979-05-27", "07:32:00", "true", '""', "[]", "{}", "[[]]", "-1", "9" * 40, "1e400", '"\\u0000"']
-    ),
+    st.sampled_from(["nan", "-inf", "1979-05-27", "07:32:00", "true", '""', "[]", "{}", "[[]]", "9" * 40, "1e400"]),
     st.sampled_from([10, 3000]).map(lambda depth: "[" * depth + "]" * depth),
     st.text(max_size=12).map(repr),
     st.floats().map(repr),
     st.integers().map(repr),
-    st.lists(st.sampled_from(["1", '"a"', "nan", "{ b = [1] }"]), max_size=3).map(lambda parts: f"[{', '.join(parts)}]"),
+    st.lists(st.sampled_from(["1", '"a"', "nan", "{ b = [1] }"]), max_size=3).map(lambda each: f"[{', '.join(each)}]"),
 )
 """Values of a TOML file, and what looks like one."""
 
@@ -121,6 +119,6 @@ def altered_toml(draw: DrawFn, text: str) -> bytes:
             case "repeat":
                 lines.insert(at, lines[at])
             case _:
-                lines.insert(at, f"{draw(st.sampled_from(['extra', 'title', 'a.b', '[part]', '[[x]]']))} = {draw(TOML)}")
+                lines.insert(at, f"{draw(st.sampled_from(['extra', 'title', 'a.b', '[part]']))} = {draw(TOML)}")
     made = "\n".join(lines).encode(errors="surrogatepass")
     return draw(damaged(made)) if draw(st.integers(0, 9)) == 0 else made
