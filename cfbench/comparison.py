@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMismatch, UnknownName
+from cfbench.errors import InvalidParameter, RunMismatch, UnknownName
 from cfbench.files import content_hash
 from cfbench.metrics.base import FAMILIES, Metric
 from cfbench.paired import Pair, paired_differences

@@ -32,6 +32,9 @@ ELSEWHERE = "made elsewhere"
 NO_CLASS = "the classifier gives NaN for the query"
 SAME_CLASS = "the target is the class that the query has already"
 
+MOST_CLASSES = 1_000_000
+"""Class numbers that are read are below it."""
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -115,6 +118,10 @@ def _class_numbers(values: NDArray[Any], what: str) -> Tensor:
     if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and np.equal(values, np.floor(values)).all()):
         kind = "fractions" if values.dtype.kind == "f" else values.dtype
         raise InvalidParameter(f"{what} are {kind}; expected class numbers, 0 for the first")
+    if len(values) and not -MOST_CLASSES < values.min() <= values.max() < MOST_CLASSES:
+        raise InvalidParameter(
+            f"{what} span {values.min()} to {values.max()}; expected class numbers below {MOST_CLASSES:,}"
+        )
     return torch.from_numpy(values.astype(np.int64))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 
 from cfbench.errors import CorruptFile, InvalidParameter
 
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError)
 """What reading a damaged or encrypted archive raises."""
 
 NO_HEADER = (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)

@@ -70,8 +70,8 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
     Hall (JRSS B 50, 1988): the mean -+ the quantile of ``|t*|`` times the standard error. It covers on skewed values,
     where the percentile and BCa forms fall short, and on heavy-tailed differences, where the equal-tailed form does.
     Few distinct values can make its limits infinite; they are kept within the range of the values, and are that range
-    where squares vanish or overflow. Every call with the same n and seed reads the same resamples. Sums avoid BLAS, so that
-    threads do not change a bit.
+    where squares vanish or overflow. Every call with the same n and seed reads the same resamples. Sums avoid BLAS, so
+    that threads do not change a bit.
     """
     n = len(values)
     if n < LEAST:

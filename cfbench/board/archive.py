@@ -12,9 +12,6 @@ from typing import IO
 from cfbench.errors import CorruptFile
 from cfbench.npz import UNREADABLE
 
-DAMAGED = (*UNREADABLE, OSError, NotImplementedError, ValueError, struct.error)
-"""What the standard library raises on archives that are not what they seem."""
-
 _END = struct.Struct("<4sL2H2LH")
 _END_MARK, _ZIP64_MARK, _ZIP64_BYTES = b"PK\x05\x06", b"PK\x06\x07", 20
 
@@ -43,7 +40,7 @@ def open_archive(file: IO[bytes], name: str, *, most: int, compressed: bool) -> 
     _check_end(file, name, most)
     try:
         archive = zipfile.ZipFile(file)
-    except DAMAGED as error:
+    except UNREADABLE as error:
         raise Refused(f"{name} is not a readable zip archive ({error}); make it again") from error
     with archive:
         if len(archive.infolist()) > most:
