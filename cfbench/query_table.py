@@ -41,11 +41,11 @@ def _problem(table: pd.DataFrame, record: Record) -> str | None:
         return f"no column {absent[0]!r}"
     if not table.columns.is_unique:
         return "two columns of one name"
-    if len(table) != record.queries.requested or table["query_id"].astype(str).duplicated().any():
-        found = f"{table['query_id'].astype(str).nunique()} queries in {len(table)} rows"
-        return f"{found}, its record says {record.queries.requested}"
     if len(table) and infer_dtype(table["query_id"], skipna=False) != "string":
         return f"column 'query_id' of type {table['query_id'].dtype}, expected text"
+    if len(table) != record.queries.requested or table["query_id"].duplicated().any():
+        found = f"{table['query_id'].nunique()} queries in {len(table)} rows"
+        return f"{found}, its record says {record.queries.requested}"
     kinds = {"target": "iu", "flipped": "b"} | dict.fromkeys(record.scores, "biuf")
     odd = [name for name, kind in kinds.items() if name in table and table[name].dtype.kind not in kind]
     return f"column {odd[0]!r} of type {table[odd[0]].dtype}, expected numbers or flags" if odd else None
