@@ -75,7 +75,8 @@ class Collector:
                 self.queries[subset][index] += Moments.of(queries[taken])
         left = KEPT - self._count
         if left > 0:
-            self._kept.append(tuple(part[finite][:left] for part in (made, group, targets, flipped)))
+            kept = np.flatnonzero(finite)[:left]
+            self._kept.append((made[kept], group[kept], targets[kept], flipped[kept]))
             self._count += len(self._kept[-1][0])
 
     @property

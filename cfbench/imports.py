@@ -88,7 +88,7 @@ def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
         if not path.is_file():
             raise MissingResource(f"{path} is missing; give a CSV file with columns name and target")
         try:
-            table = pd.read_csv(path, dtype={"name": str})
+            table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values={"target": ["", "nan"]})
         except ValueError as error:
             raise CorruptFile(f"{path} is not a readable CSV file ({error}); save it again") from error
         if "target" not in table or ("name" not in table and len(table) != len(images)):

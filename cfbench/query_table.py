@@ -27,7 +27,9 @@ def read_query_table(folder: Path, record: Record) -> pd.DataFrame:
     if not path.is_file():
         raise MissingResource(f"{path} is missing; {remedy}")
     try:
-        table = pq.ParquetFile(path).read(use_threads=False).to_pandas(use_threads=False, ignore_metadata=True)
+        table: pd.DataFrame = (
+            pq.ParquetFile(path).read(use_threads=False).to_pandas(use_threads=False, ignore_metadata=True)
+        )
     except (ArrowException, OSError, ValueError) as error:
         raise CorruptFile(f"{path} is damaged: {str(error).partition(chr(10))[0]}; {remedy}") from error
     if problem := _problem(table, record):

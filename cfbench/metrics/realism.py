@@ -11,10 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from cfbench.collector import Collector, groups_of
-from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
+from cfbench.distances.frechet import Gaussian, Moments, frechet_distance, mixture
 from cfbench.distances.intervals import GROUPS, Jackknife, jackknife, plain_jackknife
 from cfbench.distances.parallel import evaluated
-from cfbench.distances.vectors import usable
+from cfbench.distances.vectors import Floats, usable
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score

@@ -167,3 +167,13 @@ def test_an_array_that_says_it_is_huge_is_refused_unread(folder: Path) -> None:
         archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24))
     with pytest.raises(CorruptFile, match=r"huge\.npz is truncated in array images \[1000000000000, 3, 4\]"):
         open_images(folder / "huge.npz")
+
+
+def test_images_whose_names_pandas_takes_for_missing(folder: Path) -> None:
+    place = folder / "missing"
+    place.mkdir()
+    for name in ("NA", "null", "nan"):
+        Image.new("L", (4, 4)).save(place / f"{name}.png")
+    (folder / "names.csv").write_text("name,target\nnull,2\nNA,0\nnan,1\n")
+    found = open_images(place)
+    assert Imported.paired(found, found, targets=folder / "names.csv").targets.tolist() == [0, 1, 2]
