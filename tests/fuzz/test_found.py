@@ -31,7 +31,7 @@ from cfbench.record import TABLE, Record
 from cfbench.stats import bootstrap_mean, crossed_difference
 
 
-@pytest.mark.parametrize("header", HEADERS[1:2] + HEADERS[3:4] + HEADERS[6:])
+@pytest.mark.parametrize("header", HEADERS[1:2] + HEADERS[6:])
 def test_headers_that_numpy_cannot_parse(header: str) -> None:
     data = header.encode("latin1")
     stream = io.BytesIO(b"\x93NUMPY\x01\x00" + len(data).to_bytes(2, "little") + data + bytes(96))
@@ -43,7 +43,7 @@ def test_a_member_without_a_name() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo(""), b"x")
-    with pytest.raises(Refused, match="odd.zip holds ''"), open_archive(buffer, "odd.zip", most=3, compressed=False):
+    with pytest.raises(Refused, match=r"odd\.zip holds ''"), open_archive(buffer, "odd.zip", most=3, compressed=False):
         pass
 
 
@@ -84,7 +84,7 @@ def test_the_object_of_images_that_are_all_corner() -> None:
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307])
 def test_means_whose_squares_vanish_or_overflow(scale: float) -> None:
-    values = np.arange(60) * scale / 60
+    values = np.linspace(0, scale, 60)
     with np.errstate(all="ignore"):
         assert bootstrap_mean(values) == (values.min(), values.max())
 
