@@ -149,3 +149,20 @@ def test_a_run_scores_nearly_the_same_on_cuda(toy_folder: Path, tmp_path: Path) 
     )
     rates = [record.scores["flip_rate"]["all"].value for record in (here, away)]
     assert rates[1] == pytest.approx(rates[0], abs=FLIPS)
+
+
+@pytest.mark.parametrize("device", ["abacus", "meta", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_one_line(
+    device: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    study = tmp_path / "small.toml"
+    study.write_text(
+        'title = "Small"\nmetrics = ["l1"]\n[[part]]\nname = "a"\ntasks = ["fashion-mnist"]\n'
+        '[[part.row]]\nmethod = "identity"\n'
+    )
+    for command in (["evaluate", "--method", "pgd"], ["check", "pgd"], ["study", str(study)]):
+        assert exit_code(*command, "--device", device) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.count("\n") == 0
+        assert f"device {device!r} cannot be used here" in said
+        assert said.endswith("try --device cpu")

@@ -88,7 +88,7 @@ def refitted(members: dict[str, bytes]) -> dict[str, bytes]:
     return {MANIFEST: Manifest(used={}, members=described).model_dump_json().encode(), **members}
 
 
-@cases(100)
+@cases(50)
 @given(data=st.data())
 def test_bundles(folder: Path, data: DataObject) -> None:
     members = refitted(MEMBERS)
@@ -119,7 +119,7 @@ def test_bundles(folder: Path, data: DataObject) -> None:
                 read_shard((bundle.folder / shard).read_bytes(), shard, positions=range(5, 9), image_shape=SHAPE)
 
 
-@cases(200)
+@cases(120)
 @given(data=archives(SHARD, ("column_new.npy", "further.npy", "images", "x")))
 def test_shards(data: bytes) -> None:
     with refused("made.npz"):
@@ -128,7 +128,7 @@ def test_shards(data: bytes) -> None:
         assert len(shard.errors) == 4
 
 
-@cases(100)
+@cases(50)
 @given(facts=altered(json.loads(str(np.load(io.BytesIO(SHARD))["facts"]))))
 def test_facts_of_shards(facts: object) -> None:
     with zipfile.ZipFile(io.BytesIO(SHARD)) as archive:
@@ -152,7 +152,7 @@ COLUMNS = st.one_of(
 )
 
 
-@cases(100)
+@cases(50)
 @given(data=st.data())
 def test_entries(folder: Path, data: DataObject) -> None:
     """A published record with its query table: other columns, other rows, or damaged bytes."""

@@ -70,7 +70,7 @@ def use(toy: Toy, rule: str) -> None:
     assert len(toy.split("test")) == len(task)
 
 
-@cases(150)
+@cases(60)
 @given(data=st.data(), rule=st.sampled_from(["near", "any"]))
 def test_tables_of_splits(folder: Path, data: DataObject, rule: str) -> None:
     rows = [line.split(",") for line in whole_table().decode().splitlines()]
@@ -85,14 +85,14 @@ def test_tables_of_splits(folder: Path, data: DataObject, rule: str) -> None:
         use(toy_with(folder, table, IMAGES), rule)
 
 
-@cases(150)
+@cases(60)
 @given(images=archives(IMAGES, ("images.npy", "labels.npy", "images")))
 def test_images_of_splits(folder: Path, images: bytes) -> None:
     with refused("test.npz"):
         use(toy_with(folder, whole_table(), images), "near")
 
 
-@cases(150)
+@cases(60)
 @given(data=st.data())
 def test_manifests(folder: Path, data: DataObject) -> None:
     toy_with(folder, whole_table(), IMAGES)
@@ -123,7 +123,7 @@ FACTS = Facts(
 )
 
 
-@cases(150)
+@cases(60)
 @given(data=st.data())
 def test_facts_of_user_tasks(folder: Path, data: DataObject) -> None:
     """Altered facts, given the version that they make where they make one."""
@@ -140,7 +140,7 @@ def test_facts_of_user_tasks(folder: Path, data: DataObject) -> None:
         assert dataset_class(found, folder)().networks
 
 
-@cases(100)
+@cases(60)
 @given(data=st.data())
 def test_keys_of_run_folders(folder: Path, data: DataObject) -> None:
     text = json.dumps(data.draw(altered(RECORD["key"]))).encode()

@@ -50,7 +50,7 @@ def pairs(draw: DrawFn) -> tuple[Floats, Floats]:
     return first, first if kind == 0 else draw(vectors(None if kind == 1 else first.shape[1]))
 
 
-@cases(250)
+@cases(120)
 @given(pair=pairs())
 def test_frechet_distances(pair: tuple[Floats, Floats]) -> None:
     with refused(), np.errstate(all="ignore"):
@@ -60,7 +60,7 @@ def test_frechet_distances(pair: tuple[Floats, Floats]) -> None:
         assert found >= 0
 
 
-@cases(100)
+@cases(60)
 @given(pair=pairs(), weight=st.sampled_from([0.0, 0.25, 1.0]), groups=st.integers(1, 5))
 def test_frechet_distances_to_a_mixture(pair: tuple[Floats, Floats], weight: float, groups: int) -> None:
     with refused(), np.errstate(all="ignore"):
@@ -70,7 +70,7 @@ def test_frechet_distances_to_a_mixture(pair: tuple[Floats, Floats], weight: flo
         assert math.isfinite(frechet_distance(mixed, Moments.of(second).gaussian))
 
 
-@cases(250)
+@cases(120)
 @given(pair=pairs(), paired=st.booleans(), kernel=st.sampled_from([cubic_kernel, gaussian_kernel]))
 def test_kernel_distances(pair: tuple[Floats, Floats], paired: bool, kernel: object) -> None:
     with refused(), np.errstate(all="ignore"):
@@ -81,7 +81,7 @@ def test_kernel_distances(pair: tuple[Floats, Floats], paired: bool, kernel: obj
             assert math.isfinite(sums.squared_mmd_biased(left_out))
 
 
-@cases(250)
+@cases(120)
 @given(pair=pairs(), k=st.integers(1, 6))
 def test_neighbourhoods(pair: tuple[Floats, Floats], k: int) -> None:
     with refused(), np.errstate(all="ignore"):
@@ -97,7 +97,7 @@ def test_neighbourhoods(pair: tuple[Floats, Floats], k: int) -> None:
 VALUES = hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(allow_nan=False, allow_infinity=False))
 
 
-@cases(100)
+@cases(60)
 @given(values=VALUES | st.integers(50, 90).map(lambda n: np.geomspace(1e-300, 1e300, n)))
 def test_intervals_of_means(values: Floats) -> None:
     with np.errstate(all="ignore"):
@@ -106,7 +106,7 @@ def test_intervals_of_means(values: Floats) -> None:
                 assert min(values) <= interval[0] <= interval[1] <= max(values)
 
 
-@cases(100)
+@cases(60)
 @given(seeds=st.tuples(st.integers(1, 4), st.integers(1, 4)), data=st.data())
 def test_crossed_differences(seeds: tuple[int, int], data: st.DataObject) -> None:
     queries = data.draw(st.integers(2, 12))
@@ -118,7 +118,7 @@ def test_crossed_differences(seeds: tuple[int, int], data: st.DataObject) -> Non
     assert all(map(math.isfinite, found.interval or ()))
 
 
-@cases(100)
+@cases(60)
 @given(n=st.integers(1, 5000), counts=st.lists(st.integers(0, 5000), min_size=1, max_size=5))
 def test_intervals_of_rates(n: int, counts: list[int]) -> None:
     kept = [min(count, n) for count in counts]

@@ -61,7 +61,7 @@ def pictures(draw: DrawFn) -> tuple[str, bytes]:
     return suffix, whole if draw(st.integers(0, 3)) == 0 else draw(damaged(whole))
 
 
-@cases(300)
+@cases(150)
 @given(picture=pictures(), channels=st.sampled_from([1, 3]))
 def test_pictures(folder: Path, picture: tuple[str, bytes], channels: int) -> None:
     path = folder / f"picture.{picture[0]}"
@@ -74,7 +74,7 @@ def test_pictures(folder: Path, picture: tuple[str, bytes], channels: int) -> No
             assert read_square(path, side=8)[0].shape == (8, 8, 3)
 
 
-@cases(100)
+@cases(40)
 @given(made=st.lists(pictures(), min_size=1, max_size=3))
 def test_folders_of_png_files(folder: Path, made: list[tuple[str, bytes]]) -> None:
     place = folder / "set"
@@ -88,7 +88,7 @@ def test_folders_of_png_files(folder: Path, made: list[tuple[str, bytes]]) -> No
         assert sum(len(batch) for batch in found.batches(2)) == len(made)
 
 
-@cases(250)
+@cases(120)
 @given(data=archives(IMAGES, ("images.npy", "targets.npy", "failed", "pictures.npy")))
 def test_npz_files(folder: Path, data: bytes) -> None:
     path = folder / "made.npz"
@@ -131,7 +131,7 @@ def test_tables_of_targets(folder: Path, data: DataObject) -> None:
 NAMES = (b"cat", b"dog", b"train", b"test", b".hidden", b"caf\xe9", "caf\u00e9".encode(), b"a.png", b"line\nfeed")
 
 
-@cases(100)
+@cases(40)
 @given(data=st.data())
 def test_folders_of_classes(folder: Path, data: DataObject) -> None:
     place = folder / "classes"

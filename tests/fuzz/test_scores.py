@@ -172,7 +172,7 @@ def runs(draw: DrawFn) -> tuple[list[Piece], Judges, dict[str, list[Piece]], lis
     return run, draw(judges(shape)), again, protocols
 
 
-@cases(60)
+@cases(40)
 @given(run=runs())
 def test_every_metric(run: tuple[list[Piece], Judges, dict[str, list[Piece]], list[str]]) -> None:
     made, who, again, protocols = run

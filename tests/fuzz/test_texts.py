@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("texts")
 
 
-@cases(150)
+@cases(60)
 @given(data=st.data())
 def test_records(folder: Path, data: DataObject) -> None:
     text = json.dumps(data.draw(altered(RECORD)))
@@ -74,7 +74,7 @@ def test_records(folder: Path, data: DataObject) -> None:
         run_path(folder, record.key)
 
 
-@cases(150)
+@cases(60)
 @given(value=VALUES | st.binary() | st.text())
 def test_any_json(value: object) -> None:
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -82,7 +82,7 @@ def test_any_json(value: object) -> None:
         json.dumps(read_json(data, "some.json"), allow_nan=False).encode()
 
 
-@cases(100)
+@cases(60)
 @given(content=altered_toml(CARD))
 def test_cards(folder: Path, content: bytes) -> None:
     (folder / "card.toml").write_bytes(content)
@@ -91,7 +91,7 @@ def test_cards(folder: Path, content: bytes) -> None:
         assert parse_card(card.model_dump_json().encode()) == card
 
 
-@cases(100)
+@cases(60)
 @given(content=altered_toml((ROOT / "leaderboard" / "board.toml").read_text()))
 def test_rules_of_a_board(folder: Path, content: bytes) -> None:
     (folder / "board.toml").write_bytes(content)
@@ -99,7 +99,7 @@ def test_rules_of_a_board(folder: Path, content: bytes) -> None:
         assert Rules.read(folder / "board.toml").deciding
 
 
-@cases(100)
+@cases(60)
 @given(content=altered_toml(STUDY))
 def test_studies(folder: Path, content: bytes) -> None:
     (folder / "study.toml").write_bytes(content)
