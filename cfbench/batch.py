@@ -148,18 +148,19 @@ class Batch:
         return self._curves[step]
 
     def factors(self, which: Which) -> Tensor:
-        """Factors of the images, read by the renderer of a synthetic task, ``[B, F]``."""
+        """Factors of the images, read by the renderer of a synthetic task, on the CPU, ``[B, F]``."""
         assert self.judges.truth is not None
         if which not in self._factors:
             stored = self.stored_queries if which == "queries" else self.stored
-            self._factors[which] = self.judges.truth.read(stored)
+            self._factors[which] = self.judges.truth.read(stored.cpu())
         return self._factors[which]
 
     @cached_property
     def truths(self) -> Tensor:
         """The renderer's own minimal counterfactuals, uint8 ``[B, C, H, W]``."""
         assert self.judges.truth is not None
-        return self.judges.truth.minimal(self.stored_queries, self.targets)
+        made = self.judges.truth.minimal(self.stored_queries.cpu(), self.targets.cpu())
+        return made.to(self.stored.device)
 
     @cached_property
     def objects(self) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cfbench.distances.frechet import Moments
 from cfbench.distances.intervals import GROUPS
+from cfbench.distances.vectors import usable
 
 if TYPE_CHECKING:
     from cfbench.batch import Batch
@@ -39,7 +40,7 @@ class Collector:
     Attributes:
         made, queries: moments by subset and group; a group holds counterfactuals and their queries alike.
         targets: how often each class is asked for, by subset ``[GROUPS, classes]``.
-        skipped: images whose features were not finite; they are left out.
+        skipped: images whose features were not finite, or beyond float32; they are left out.
     """
 
     def __init__(self, space: Space, classes: int) -> None:
@@ -61,7 +62,7 @@ class Collector:
         made, queries = (batch.features(self.space, which).numpy() for which in ("counterfactuals", "queries"))
         group, targets = groups_of(batch.positions.cpu().numpy()), batch.targets.cpu().numpy()
         flipped = batch.flipped.cpu().numpy()
-        finite = np.isfinite(made).all(axis=1) & np.isfinite(queries).all(axis=1)
+        finite = usable(made) & usable(queries)
         self.skipped += int((~finite).sum())
         if not self.made:
             for store in (self.made, self.queries):
@@ -74,7 +75,8 @@ class Collector:
                 self.queries[subset][index] += Moments.of(queries[taken])
         left = KEPT - self._count
         if left > 0:
-            self._kept.append(tuple(part[finite][:left] for part in (made, group, targets, flipped)))
+            kept = np.flatnonzero(finite)[:left]
+            self._kept.append((made[kept], group[kept], targets[kept], flipped[kept]))
             self._count += len(self._kept[-1][0])
 
     @property

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, RunMismatch, UnknownName
+from cfbench.errors import InvalidParameter, RunMismatch, UnknownName
 from cfbench.files import content_hash
 from cfbench.metrics.base import FAMILIES, Metric
 from cfbench.paired import Pair, paired_differences
-from cfbench.record import TABLE, Record, Score
+from cfbench.query_table import read_query_table
+from cfbench.record import Record, Score
 from cfbench.registry import metric_of
 from cfbench.stats import LEVEL, Floats, mean_interval
 
 SUBSETS = ("all", "flipped")
-COLUMNS = ("query_id", "target", "flipped")
 QUESTION = ("task", "targets", "split", "split_hash", "classifier")
 NO_DIFFERENCE = "no difference shown"
 
@@ -43,23 +42,7 @@ class Run:
             MissingResource: one of them is not there. CorruptFile: one is damaged, or they do not belong together.
         """
         record = Record.read(folder)
-        path = folder / TABLE
-        if not path.is_file():
-            raise MissingResource(f"{path} is missing; write it again with cfbench score {folder}")
-        remedy = f"write it again with cfbench score {folder}"
-        try:
-            table = pq.ParquetFile(path).read(use_threads=False).to_pandas(use_threads=False)
-        except (OSError, ValueError) as error:
-            raise CorruptFile(f"{path} is damaged: {str(error).partition(chr(10))[0]}; {remedy}") from error
-        absent = [column for column in COLUMNS if column not in table]
-        if absent:
-            raise CorruptFile(f"{path} has no column {absent[0]!r}; {remedy}")
-        if len(table) != record.queries.requested or table["query_id"].duplicated().any():
-            raise CorruptFile(
-                f"{path} has {table['query_id'].nunique()} queries in {len(table)} rows, its record says "
-                f"{record.queries.requested}; {remedy}"
-            )
-        return cls(folder, record, table.set_index(["query_id", "target"]))
+        return cls(folder, record, read_query_table(folder, record))
 
 
 @dataclass(frozen=True)

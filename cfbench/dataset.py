@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -22,6 +21,7 @@ from cfbench.files import cache_dir, content_hash, read_verified, write_atomic
 from cfbench.manifest import FileEntry, Manifest, NetworkEntry, file_entry
 from cfbench.objects import Objects
 from cfbench.session import Session
+from cfbench.split_files import COLUMNS, QUERY_COLUMNS, read_images, read_table
 from cfbench.truth import Truth
 
 QUERY_SPLITS = ("test", "validation")
@@ -221,8 +221,12 @@ class Dataset(ABC):
         """Rows of a split: ``image_id``, ``raw_index``, ``label``; query splits add ``source``, ``near``, ``any``.
 
         Data sets with a ``truth`` add its factors.
+
+        Raises:
+            MissingResource: there is no such split. CorruptFile: it is damaged, or no such table.
         """
-        return pd.read_csv(BytesIO(self._split_file(f"{split}.csv")))
+        name, columns = f"{split}.csv", QUERY_COLUMNS if split in QUERY_SPLITS else COLUMNS
+        return read_table(self._split_file(name), name, columns=columns, classes=len(self.classes))
 
     def split(self, split: str) -> Images:
         """8-bit images and labels of a split, in the order of :meth:`table`."""
@@ -231,7 +235,8 @@ class Dataset(ABC):
 
     def split_images(self, split: str) -> Tensor:
         """8-bit images of a split ``[N, C, H, W]``: here, those packaged in ``splits/<split>.npz``."""
-        return torch.from_numpy(np.load(BytesIO(self._split_file(f"{split}.npz")), allow_pickle=False)["images"])
+        name = f"{split}.npz"
+        return read_images(self._split_file(name), name, count=len(self.table(split)), shape=self.image_shape)
 
     def write_images(self, folder: Path, parts: Mapping[str, Tensor]) -> dict[str, FileEntry]:
         """Write the images of each split below ``folder``, where :meth:`split_images` finds them; the files by name."""

@@ -33,7 +33,7 @@ class Chain:
             )
         self.model, self.depth = model, depth
         self.steps = [round(level * STEPS / count) - 1 for level in range(1, depth + 1)]
-        self._kept: list[float] = [1.0, *model.cumulative[self.steps].double().tolist()]
+        self._kept: list[float] = [1.0, *model.cumulative[self.steps].cpu().double().tolist()]
 
     def signal(self, level: int) -> float:
         """sqrt(a_k), what is left of x_0 at ``level``."""

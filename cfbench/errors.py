@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class CfbenchError(Exception):
     """Base of every error that a user can act on; the command line prints it as one line."""
@@ -49,3 +52,12 @@ class RunInUse(CfbenchError):
 
 class ExecutorLost(CfbenchError):
     """What carries out the work of a grid cannot be reached, or is gone."""
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Have the errors raised in here say where they are: in which file, under which key."""
+    try:
+        yield
+    except CfbenchError as error:
+        raise type(error)(f"{place}: {error}") from error

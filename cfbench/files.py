@@ -49,12 +49,14 @@ def read_verified(path: Path, *, sha256: str, remedy: str) -> bytes:
 
     Raises:
         MissingResource: there is no such file.
-        CorruptFile: its hash is another one; the message names both and ends with ``remedy``.
+        CorruptFile: it is no readable file, or its hash is another one; the message names both, ends with ``remedy``.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise MissingResource(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}); {remedy}") from error
     found = sha256_bytes(data)
     if found != sha256:
         raise CorruptFile(

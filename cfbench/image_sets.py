@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
 from cfbench.files import sha256_file
-from cfbench.images import quantise, read_image
+from cfbench.images import GRAY_MODES, open_picture, quantise, read_image
 from cfbench.npz import UNREADABLE, read_header
 
 COLUMNS = ("targets", "labels", "predictions", "failed")
@@ -76,29 +77,21 @@ class _Folder(ImageSet):
 
 
 def _open_folder(path: Path) -> ImageSet:
-    from PIL import Image, UnidentifiedImageError
-
     files = sorted(path.glob("*.png"))
     if not files:
         raise MissingResource(f"{path} has no PNG files; save one an image, under the name of its query")
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {sha256_file(file)}\n".encode())
-    try:
-        with Image.open(files[0]) as first:
-            channels = _channels(first.mode)
-            shape = (channels, first.height, first.width)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise CorruptFile(f"{files[0]} is not a readable picture ({error}); save it again") from error
+    with open_picture(files[0], remedy="save it again") as first:
+        shape = (_channels(first.mode), first.height, first.width)
     return _Folder(path, [file.stem for file in files], shape, digest.hexdigest())
 
 
 def _read_exact(path: Path, shape: tuple[int, int, int]) -> Tensor:
-    from PIL import Image
-
     channels, height, width = shape
     image = read_image(path, shape=shape)
-    with Image.open(path) as picture:
+    with open_picture(path) as picture:
         if (picture.size, _channels(picture.mode)) != ((width, height), channels):
             found = f"{picture.width} x {picture.height} pixels, mode {picture.mode}"
             raise InvalidParameter(
@@ -109,7 +102,7 @@ def _read_exact(path: Path, shape: tuple[int, int, int]) -> Tensor:
 
 def _channels(mode: str) -> int:
     """Channels of pictures of a mode of Pillow: gray or colour."""
-    return 1 if mode in ("1", "L", "LA") or mode[0] in "IF" else 3
+    return 1 if mode in GRAY_MODES else 3
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ class _Npz(ImageSet):
     def batches(self, size: int) -> Iterator[Tensor]:
         channels, height, width = self.shape
         stored = (height, width, channels) if self.layout == "NHWC" else self.shape
-        row = int(np.prod(stored)) * np.dtype(self.dtype).itemsize
+        row = math.prod(stored) * np.dtype(self.dtype).itemsize
         with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
             read_header(stream, self.path, self.member)
             for start in range(0, len(self), size):
@@ -155,9 +148,11 @@ def _open_npz(path: Path) -> ImageSet:
             for entry in archive.namelist():
                 with archive.open(entry) as stream:
                     member = entry.removesuffix(".npy")
-                    arrays[member] = read_header(stream, path, member)
+                    shape, dtype = arrays[member] = read_header(stream, path, member)
                     entries[member] = entry
-    except (*UNREADABLE, OSError) as error:
+                    if archive.getinfo(entry).file_size < stream.tell() + math.prod(shape) * dtype.itemsize:
+                        raise CorruptFile(f"{path} is truncated in array {member} {list(shape)}; save it again")
+    except UNREADABLE as error:
         raise CorruptFile(f"{path} is not a readable npz file ({error}); save it with numpy.savez") from error
     sets = [member for member, (shape, _) in arrays.items() if len(shape) >= 3]
     member = "images" if "images" in arrays else sets[0] if len(sets) == 1 else ""
@@ -182,7 +177,7 @@ def _column(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any],
     try:
         with np.load(path, allow_pickle=False) as loaded:
             values: NDArray[Any] = loaded[name]
-    except (*UNREADABLE, ValueError) as error:
+    except UNREADABLE as error:
         raise CorruptFile(f"{path} is damaged in array {name}: {error}; save it again") from error
     return values
 

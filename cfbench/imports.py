@@ -6,18 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cfbench.batch import UNDECIDED, decided
 from cfbench.dataset import Images
-from cfbench.errors import CorruptFile, InvalidParameter, MissingResource
+from cfbench.errors import InvalidParameter
 from cfbench.files import content_hash, write_atomic
+from cfbench.given_targets import class_numbers, given_targets, some
 from cfbench.image_sets import ImageSet
 from cfbench.images import dequantise
 from cfbench.judges import BATCH, Judges, Member
@@ -63,59 +62,12 @@ class Imported:
         if left != right:
             raise InvalidParameter(
                 f"{images.path} has {len(images)} images and {queries.path} {len(queries)}; without a query: "
-                f"{_some(sorted(left - right))}; without a counterfactual: {_some(sorted(right - left))}"
+                f"{some(sorted(left - right))}; without a counterfactual: {some(sorted(right - left))}"
             )
-        return cls(images, queries, _targets(images, queries, targets), reference)
+        return cls(images, queries, given_targets(images, queries, targets), reference)
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown or "none"
-
-
-def _targets(images: ImageSet, queries: ImageSet, path: Path | None) -> Tensor:
-    held = [part.columns["targets"] for part in (images, queries) if "targets" in part.columns]
-    if len(held) == 2 and not np.array_equal(held[0], held[1]):
-        raise InvalidParameter(f"{images.path} and {queries.path} hold different targets; save them in one of the two")
-    found = held[0] if held else None
-    if path is not None:
-        if not path.is_file():
-            raise MissingResource(f"{path} is missing; give a CSV file with columns name and target")
-        try:
-            table = pd.read_csv(path, dtype={"name": str})
-        except ValueError as error:
-            raise CorruptFile(f"{path} is not a readable CSV file ({error}); save it again") from error
-        if "target" not in table or ("name" not in table and len(table) != len(images)):
-            raise InvalidParameter(
-                f"{path} has columns {', '.join(map(str, table))} and {len(table)} rows; expected name and target for "
-                f"{len(images)} images"
-            )
-        if "name" in table:
-            table = table.drop_duplicates(["name", "target"])
-            twice = table["name"][table["name"].duplicated()].tolist()
-            if twice:
-                raise InvalidParameter(f"{path} has several targets for {_some(twice)}; give one a name")
-            table = table.set_index("name").reindex(images.names)
-        absent = table.index[table["target"].isna()].tolist()
-        if absent:
-            raise InvalidParameter(f"{path} has no target for {_some([str(name) for name in absent])}")
-        found = table["target"].to_numpy()
-    if found is None:
-        raise InvalidParameter(
-            "there are no targets; give --targets CSV (columns name, target), or an array targets in an npz file"
-        )
-    return _class_numbers(found, "targets")
-
-
-def _class_numbers(values: NDArray[Any], what: str) -> Tensor:
-    """Whole numbers as int64 ``[N]``."""
-    if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and np.equal(values, np.floor(values)).all()):
-        kind = "fractions" if values.dtype.kind == "f" else values.dtype
-        raise InvalidParameter(f"{what} are {kind}; expected class numbers, 0 for the first")
-    return torch.from_numpy(values.astype(np.int64))
 
 
 def pieces_of_import(imported: Imported, judges: Judges) -> Iterator[Piece]:
@@ -153,7 +105,7 @@ def _problem(flag: bool, source: int, target: int) -> str:
 
 
 def _predictions(part: ImageSet) -> Tensor:
-    return _class_numbers(part.columns["predictions"], f"predictions in {part.path}")
+    return class_numbers(part.columns["predictions"], f"predictions in {part.path}")
 
 
 def judges_of_import(
@@ -244,7 +196,7 @@ def _labelled(held_out: ImageSet) -> Images:
     labels = held_out.columns.get("labels")
     if labels is None:
         raise InvalidParameter(f"{held_out.path} has no labels; save the class of each real image as an array labels")
-    return Images(torch.cat(list(held_out.batches(BATCH))), _class_numbers(labels, f"labels in {held_out.path}"))
+    return Images(torch.cat(list(held_out.batches(BATCH))), class_numbers(labels, f"labels in {held_out.path}"))
 
 
 def score_import(imported: Imported, judges: Judges, *, name: str, out: Path, task: str) -> tuple[Record, Path]:

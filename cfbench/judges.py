@@ -30,6 +30,9 @@ T = TypeVar("T")
 BATCH = 250
 """Images a scoring batch; fixed, so that scoring again gives the same bits."""
 
+WITHOUT_FLOAT64 = ("mps",)
+"""Types of devices on which no score can be computed, as all are in float64."""
+
 WORTH_KEEPING = BATCH
 """Real images from which their features by published networks are kept on disk."""
 
@@ -74,7 +77,7 @@ class Judges:
 
     Args:
         members: the networks. classes: number of classes. image_shape: (C, H, W).
-        device: where networks and images are put.
+        device: where networks and images are put; the CPU instead of one of ``WITHOUT_FLOAT64``.
         reference: gives held-out real images; None where there are none.
         truth: the renderer of a synthetic data set; None for real images.
         objects: finds the object in images; None where nobody does.
@@ -103,7 +106,7 @@ class Judges:
         self._reference = reference
         self.num_classes = classes
         self.image_shape = image_shape
-        self.device = torch.device(device)
+        self.device = torch.device("cpu" if torch.device(device).type in WITHOUT_FLOAT64 else device)
         self.truth = truth
         self.objects = objects
         self.attributes = attributes

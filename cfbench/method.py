@@ -99,7 +99,7 @@ class Method(ABC):
 
     def log(self, **columns: Tensor) -> None:
         """Store a figure ``[B]`` a query under each name, for the query table; call it within ``explain``."""
-        self._columns.update({name: values.detach().to("cpu", torch.float64) for name, values in columns.items()})
+        self._columns.update({name: values.detach().cpu().double() for name, values in columns.items()})
 
     def also(self, images: Tensor) -> None:
         """Hand in other counterfactuals of each query beside the one returned; call it within ``explain``.

@@ -63,6 +63,8 @@ class DarkerThanBorder:
         rows, columns = np.ogrid[:height, :width]
         square = (rows - (height - 1) / 2) ** 2 + (columns - (width - 1) / 2) ** 2
         frame = self._frame(smooth) | (square > (width / 2) ** 2)
+        if frame.all():
+            return np.zeros_like(frame)
         edge = ~frame & (square > (3 * width / 8) ** 2)
         darker = np.clip(np.median(smooth[edge] if edge.any() else smooth) - smooth, 0, None)
         labels, count = label((darker > otsu(darker[~frame])) & ~frame)

@@ -66,7 +66,8 @@ def open_folder(path: Path, *, seed: int) -> PictureFolder:
 
     Raises:
         MissingResource: there is no such folder, or no picture in it.
-        InvalidParameter: fewer than two classes; one picture in two classes; folders that have no place.
+        InvalidParameter: fewer than two classes; one picture in two classes; folders that have no place; names that are
+            not plain text.
         UnknownName: a class is held out that is not trained on, or the other way round.
     """
     if not path.is_dir():
@@ -79,6 +80,9 @@ def open_folder(path: Path, *, seed: int) -> PictureFolder:
         for label, name in enumerate(classes)
         for file in _files(folder / name)
     ]
+    for file, *_ in rows:
+        if not file.isprintable():
+            raise InvalidParameter(f"{path} has {file!r}, whose name is not plain text; rename it")
     found = pd.DataFrame(rows, columns=["file", "label", "held_out"]).sort_values("file", ignore_index=True)
     found["sha256"] = [sha256_file(path / file) for file in found["file"]]
     unique = _unique(path, classes, found)
@@ -92,7 +96,8 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    return [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+    found = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    return [file for file in found if file.is_file()]
 
 
 def _parts(path: Path) -> list[tuple[bool, Path]]:

@@ -11,12 +11,9 @@ import torch
 from torch import Tensor
 
 from cfbench.errors import CorruptFile, MissingResource
-from cfbench.images import MAX_PIXELS
+from cfbench.images import GRAY_MODES, open_picture
 
 QUALITY = 92
-
-GRAY_MODES = ("1", "L", "LA")
-"""Pillow's modes of pictures without colour."""
 
 
 def write_jpegs(path: Path, images: Tensor, **columns: np.ndarray) -> None:
@@ -79,21 +76,13 @@ def read_pictures(paths: Sequence[Path], *, side: int, crop: int | None = None) 
 def read_square(path: Path, *, side: int, crop: int | None = None) -> tuple[np.ndarray, bool]:
     """One picture as :func:`read_pictures` reads it, uint8 ``[side, side, 3]``, and whether it is in colour.
 
-    Raises:
-        CorruptFile: it is not a readable picture, has more than 8 bits a channel, or more than 64 million pixels.
+    Raises as :func:`cfbench.images.open_picture` does.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise CorruptFile(f"{path} has {picture.width} x {picture.height} pixels, at most 64 million are read")
-            if picture.mode[0] in "IF":
-                raise CorruptFile(f"{path} has more than 8 bits a pixel (mode {picture.mode}); save it with 8 bits")
-            kept = crop or min(picture.size)
-            left, top = (picture.width - kept) // 2, (picture.height - kept) // 2
-            square = picture.convert("RGB").crop((left, top, left + kept, top + kept))
-            pixels = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
-            return pixels, picture.mode not in GRAY_MODES
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptFile(f"{path} is not a readable picture ({error}); get it again") from error
+    with open_picture(path, remedy="get it again") as picture:
+        kept = crop or min(picture.size)
+        left, top = (picture.width - kept) // 2, (picture.height - kept) // 2
+        square = picture.convert("RGB").crop((left, top, left + kept, top + kept))
+        pixels = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
+        return pixels, picture.mode not in GRAY_MODES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -56,7 +56,7 @@ def score(
     Raises:
         InvalidParameter: there is nothing to score.
     """
-    pieces = iter(pieces)
+    pieces = _filled(pieces)
     first = next(pieces, None)
     if first is None:
         raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
@@ -68,7 +68,7 @@ def score(
     digest = hashlib.sha256()
     columns: dict[str, Column] = {}
     errors: list[str] = []
-    others = {name: iter(run) for name, run in (reruns or {}).items()}
+    others = {name: _filled(run) for name, run in (reruns or {}).items()}
     for piece in chain([first], pieces):
         digest.update(piece.stored.numpy().tobytes())
         if piece.further is not None:
@@ -88,6 +88,10 @@ def score(
     table.insert(0, "error", errors)
     reached = sum(error != UNREACHED for error in errors)
     return Scored(scores, table, digest.hexdigest(), done=reached, failed=sum(map(bool, errors)))
+
+
+def _filled(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    return (piece for piece in pieces if piece.errors)
 
 
 def batch_of(piece: Piece, judges: Judges, reruns: Mapping[str, Piece] | None = None) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,8 +69,9 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
 
     Hall (JRSS B 50, 1988): the mean -+ the quantile of ``|t*|`` times the standard error. It covers on skewed values,
     where the percentile and BCa forms fall short, and on heavy-tailed differences, where the equal-tailed form does.
-    Few distinct values can make its limits infinite; they are kept within the range of the values. Every call with the
-    same n and seed reads the same resamples. Sums avoid BLAS, so that threads do not change a bit.
+    Few distinct values can make its limits infinite; they are kept within the range of the values, and are that range
+    where squares vanish or overflow. Every call with the same n and seed reads the same resamples. Sums avoid BLAS, so
+    that threads do not change a bit.
     """
     n = len(values)
     if n < LEAST:
@@ -80,6 +82,8 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
     mean = float(values.mean())
     centred = values - mean
     squares = np.square(centred)
+    if not 0 < squares.sum() < np.inf:
+        return low, high
     ratios = []
     for block, rows in _blocks(n):
         counts = _counts(n, rows, seed, block)
@@ -143,7 +147,9 @@ def crossed_difference(a: Floats, b: Floats) -> Estimate:
     margin, p = 0.0, 0.0 if value else 1.0
     for variance, pieces in ((whole, parts), (between, seeds)):
         if variance > 0:
-            freedom = max(variance**2 / sum(piece**2 / degrees for piece, degrees in pieces), least)
+            exponent = -math.frexp(variance)[1]  # exact, and the squares neither vanish nor overflow
+            squares = sum(math.ldexp(piece, exponent) ** 2 / degrees for piece, degrees in pieces)
+            freedom = max(math.ldexp(variance, exponent) ** 2 / squares, least)
             error = float(np.sqrt(variance))
             margin = max(margin, float(t.ppf((1 + LEVEL) / 2, freedom)) * error)
             p = max(p, 2 * float(t.sf(abs(value) / error, freedom)))

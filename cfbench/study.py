@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
@@ -16,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cfbench.errors import CfbenchError, InvalidParameter, MissingResource
+from cfbench.errors import InvalidParameter, MissingResource, placed
 from cfbench.harness import OnAdvance, evaluate
 from cfbench.keys import run_key, run_path
 from cfbench.method import Method
@@ -24,6 +22,7 @@ from cfbench.protocols import check_protocols
 from cfbench.record import FILE, Record
 from cfbench.registry import METHODS, METRICS, load_dataset, metric_of
 from cfbench.task import Task
+from cfbench.toml_file import read_toml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 """What names files: letters, digits, hyphens and underscores."""
@@ -125,14 +124,12 @@ class Study:
         if not path.is_file():
             raise MissingResource(f"{path} is missing; give the TOML file of a study")
         try:
-            file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            file = _File.model_validate(read_toml(path))
         except ValidationError as error:
             raise InvalidParameter(f"{path}: {_first(error)}") from error
-        except ValueError as error:
-            raise InvalidParameter(f"{path} is not a TOML file: {error}") from error
-        with _at(path, "metrics"):
+        with placed(f"{path}: metrics"):
             _known(file.metrics)
-        with _at(path, "part"):
+        with placed(f"{path}: part"):
             _distinct("parts are called", [part.name for part in file.part])
         cells = [cell for index, part in enumerate(file.part) for cell in _cells(path, f"part[{index}]", part)]
         return cls(file.title, tuple(file.metrics), tuple(file.part), tuple(cells))
@@ -174,15 +171,6 @@ def _first(error: ValidationError) -> str:
     return f"{key}: {first['msg']}"
 
 
-@contextmanager
-def _at(path: Path, key: str) -> Iterator[None]:
-    """Have errors say where in the file they are."""
-    try:
-        yield
-    except CfbenchError as error:
-        raise type(error)(f"{path}: {key}: {error}") from error
-
-
 def _distinct(what: str, names: Sequence[str]) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
@@ -191,20 +179,20 @@ def _distinct(what: str, names: Sequence[str]) -> None:
 
 def _cells(path: Path, key: str, part: Part) -> Iterator[Cell]:
     """The checked cells of a part, task by task."""
-    with _at(path, f"{key}.metrics"):
+    with placed(f"{path}: {key}.metrics"):
         _known(part.metrics or [])
-    with _at(path, f"{key}.protocols"):
+    with placed(f"{path}: {key}.protocols"):
         check_protocols(part.protocols)
-    with _at(path, f"{key}.tasks"):
+    with placed(f"{path}: {key}.tasks"):
         datasets = {task: load_dataset(task) for task in part.tasks}
         _distinct("tasks are called", [datasets[task].name for task in part.tasks])
     if part.classifier:
-        with _at(path, f"{key}.classifier"):
+        with placed(f"{path}: {key}.classifier"):
             for dataset in datasets.values():
                 dataset.entry(part.classifier)
     rows: list[tuple[str, str, dict[str, Any]]] = []
     for index, row in enumerate(part.row):
-        with _at(path, f"{key}.row[{index}]"):
+        with placed(f"{path}: {key}.row[{index}]"):
             if both := sorted(row.set.keys() & row.grid.keys()):
                 raise InvalidParameter(f"parameter {both[0]} is in set and in grid; give it in one of them")
             kind = METHODS.load(row.method)
@@ -212,7 +200,7 @@ def _cells(path: Path, key: str, part: Part) -> Iterator[Cell]:
                 kind.create(parameters)
                 rows.append((label, row.method, parameters))
     cells = [Cell(part, task, datasets[task].name, *row) for task in part.tasks for row in rows]
-    with _at(path, f"{key}.row"):
+    with placed(f"{path}: {key}.row"):
         _distinct("rows are called", [cell.file for cell in cells if cell.task == part.tasks[0]])
     yield from cells
 

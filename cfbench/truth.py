@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Truth(Protocol):
-    """A renderer that can be read: images are made from factors, and factors are found in images.
+    """A renderer that can be read: images are made from factors, and factors are found in images, all on the CPU.
 
     Attributes:
         factors: name of each of the F factors. scales: range of each, ``[F]`` float32.

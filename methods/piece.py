@@ -104,7 +104,7 @@ class PIECE(Method):
             rate=self.rate,
             confidence=self.confidence,
         )
-        self.log(steps=found.steps, exceptional=(wanted != features).double().mean(1))
+        self.log(steps=found.steps, exceptional=(wanted != features).float().mean(1))
         return found.images
 
     def _read(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,6 @@ from typing import IO
 from cfbench.errors import CorruptFile
 from cfbench.npz import UNREADABLE
 
-DAMAGED = (*UNREADABLE, OSError, NotImplementedError, ValueError, struct.error)
-"""What the standard library raises on archives that are not what they seem."""
-
 _END = struct.Struct("<4sL2H2LH")
 _END_MARK, _ZIP64_MARK, _ZIP64_BYTES = b"PK\x05\x06", b"PK\x06\x07", 20
 
@@ -43,7 +40,7 @@ def open_archive(file: IO[bytes], name: str, *, most: int, compressed: bool) -> 
     _check_end(file, name, most)
     try:
         archive = zipfile.ZipFile(file)
-    except DAMAGED as error:
+    except UNREADABLE as error:
         raise Refused(f"{name} is not a readable zip archive ({error}); make it again") from error
     with archive:
         if len(archive.infolist()) > most:
@@ -78,7 +75,7 @@ def _check_end(file: IO[bytes], name: str, most: int) -> None:
 def _check_member(info: zipfile.ZipInfo, name: str, *, compressed: bool) -> None:
     member = info.orig_filename
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if info.is_dir() or kind not in (0, stat.S_IFREG):
+    if not info.filename or info.is_dir() or kind not in (0, stat.S_IFREG):
         found = "a symbolic link" if kind == stat.S_IFLNK else "a folder or special file"
         raise Refused(f"{name} holds {member!r}, {found}; expected plain files")
     if info.flag_bits & ENCRYPTED:

@@ -21,12 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from cfbench.board import card as cards
 from cfbench.board import source as sources
-from cfbench.board.archive import DAMAGED, Refused, open_archive
+from cfbench.board.archive import Refused, open_archive
 from cfbench.board.card import Card, first_problem, parse_card
 from cfbench.errors import MissingResource
 from cfbench.files import canonical_json, sha256_bytes, sha256_file, write_json
 from cfbench.keys import used_sources
 from cfbench.method import Method
+from cfbench.npz import UNREADABLE
 from cfbench.record import FILE, TABLE, Record
 from cfbench.store import FOLDER, KEY_FILE
 from cfbench.strict_json import read_json
@@ -167,7 +168,7 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> tuple[Manifest, dict[str,
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except DAMAGED as error:
+    except UNREADABLE as error:
         raise Refused(f"{name} is damaged in the bundle: {error}; submit the run again") from error
 
 

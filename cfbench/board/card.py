@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +13,7 @@ from cfbench.errors import CorruptFile, InvalidParameter
 from cfbench.files import write_text
 from cfbench.record import Record
 from cfbench.strict_json import read_json
+from cfbench.toml_file import read_toml
 
 FILE = "submission.json"
 
@@ -87,11 +87,9 @@ def read_card(path: Path) -> Card:
         CorruptFile: it is not TOML. InvalidParameter: a field is missing or wrong; names it.
     """
     try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Card.model_validate(read_toml(path))
     except ValidationError as error:
         raise InvalidParameter(f"{path}: {first_problem(error)}") from error
-    except ValueError as error:
-        raise CorruptFile(f"{path} is not a TOML file in UTF-8: {error}") from error
 
 
 def parse_card(data: bytes) -> Card:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cfbench.board.card import first_problem
-from cfbench.errors import InvalidParameter, MissingResource
+from cfbench.errors import InvalidParameter, MissingResource, placed
 from cfbench.registry import metric_of
+from cfbench.toml_file import read_toml
 
 FILE = "board.toml"
 
@@ -53,21 +53,21 @@ class Rules(BaseModel):
         """Read the TOML file of a board.
 
         Raises:
-            MissingResource: there is none. InvalidParameter: it is not TOML, a key is missing, unknown or of the wrong
-                type, or a method or metric does not fit. UnknownName: it names a metric that is not registered.
+            MissingResource: there is none. CorruptFile: it is not TOML. InvalidParameter: a key is missing, unknown or
+                of the wrong type, or a method or metric does not fit. UnknownName: it names a metric that is not
+                registered.
         """
         if not path.is_file():
             raise MissingResource(
                 f"{path} is missing; give --records of a leaderboard folder, which has it beside them"
             )
         try:
-            rules = cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            rules = cls.model_validate(read_toml(path))
         except ValidationError as error:
             raise InvalidParameter(f"{path}: {first_problem(error)}") from error
-        except ValueError as error:
-            raise InvalidParameter(f"{path} is not a TOML file: {error}") from error
-        for name in rules.metrics:
-            metric_of(name)
+        with placed(f"{path}: metrics"):
+            for name in rules.metrics:
+                metric_of(name)
         for name in (*rules.deciding, *rules.columns):
             if name not in rules.metrics:
                 raise InvalidParameter(f"{path}: {name!r} is not among the metrics that are shown; add it to [metrics]")

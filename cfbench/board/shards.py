@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cfbench.board.archive import DAMAGED, Refused, open_archive
+from cfbench.board.archive import Refused, open_archive
 from cfbench.errors import CfbenchError
-from cfbench.npz import read_header
+from cfbench.npz import UNREADABLE, read_header
 from cfbench.store import COLUMN, Shard
 from cfbench.strict_json import LONGEST, read_json
 
@@ -66,7 +66,7 @@ def read_shard(data: bytes, name: str, *, positions: range, image_shape: tuple[i
         "".join(shard.errors).encode()
     except CfbenchError as error:
         raise error if isinstance(error, Refused) else Refused(str(error)) from error
-    except (*DAMAGED, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise Refused(f"{name} is damaged or not a shard ({error}); submit the run again") from error
     return shard
 

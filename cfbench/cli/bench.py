@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import DeviceOption, TaskOption, check_device, dataset_of, shown
+from cfbench.cli.options import DeviceOption, TaskOption, dataset_of, shown, usable_device
 from cfbench.errors import CfbenchError
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def bench(
     from cfbench.registry import METHODS
     from cfbench.task import Task
 
-    check_device(device)
-    chosen = Task(dataset_of(task), device=device)
+    chosen = Task(dataset_of(task), device=usable_device(device))
     console = Console(stderr=True)
     text = (
         f"# Speed\n\nMade by `cfbench bench`; {chosen.key}, {torch.get_num_threads()} threads, "

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cfbench.cli.options import SetOption, TaskOption, make_method, make_task
+from cfbench.cli.options import DeviceOption, SetOption, TaskOption, make_method, make_task
 
 FAILED = 1
 """Exit code where a check fails."""
@@ -17,6 +17,7 @@ def check(
     method: Annotated[str, typer.Argument(help="path/to/file.py:Class, or a registered name.")],
     settings: SetOption = None,
     task: TaskOption = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Check that an adapter keeps the contract: form, determinism, batches, order, resuming, isolated failures.
 
@@ -32,7 +33,7 @@ def check(
     from cfbench.testing import CHECKS
 
     instance = make_method(method, settings, quick=True)
-    chosen = make_task(task, "near", "test", "cpu")
+    chosen = make_task(task, "near", "test", device)
     parameters = instance.parameters()
     console = Console()
     given = ", ".join(f"{name}={value!r}" for name, value in parameters.items()) or "no parameters"

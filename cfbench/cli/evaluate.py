@@ -17,10 +17,10 @@ from cfbench.cli.options import (
     SetOption,
     TargetRule,
     TargetsOption,
-    check_device,
     make_method,
     shown,
     task_key,
+    usable_device,
 )
 from cfbench.errors import InvalidParameter
 
@@ -117,7 +117,8 @@ def evaluate(
         )
     names = list(dict.fromkeys(method))
     chosen = [(name, make_method(name, settings)) for name in names]
-    check_device(device)
+    on_dask = executor is Executor.dask
+    device = device if on_dask else usable_device(device)
     keys = dict.fromkeys(task or [task_key(None)])
     tasks = [TaskSpec(key, targets, split, classifier, device) for key in keys]
     options = Options(limit, batch_size, time_limit, max_failures, retry_failed)
@@ -130,6 +131,7 @@ def evaluate(
         options=options,
         protocols=[each.value for each in protocol or []],
         shared=pool.shares_files,
+        device="cpu" if on_dask else device,
     )
     try:
         with pool, EvaluationProgress(planned) as progress:

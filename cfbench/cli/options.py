@@ -49,7 +49,14 @@ ClassifierOption = Annotated[
     str | None,
     typer.Option("--classifier", help="Explain this network of the task instead, such as a robust classifier."),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="A torch device, such as cpu or cuda.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="cpu|cuda|mps|auto",
+        help="Where to compute, also cuda:1 and the like; auto: on an accelerator if there is one.",
+    ),
+]
 
 
 def task_key(task: str | None) -> str:
@@ -66,19 +73,23 @@ def dataset_of(task: str | None) -> Dataset:
     return load_dataset(task_key(task))
 
 
-def check_device(device: str) -> None:
-    """Have torch use a device.
+def usable_device(device: str) -> str:
+    """The torch device of that name; of ``auto``, the accelerator of this machine or else the CPU.
 
     Raises:
         InvalidParameter: torch does not know it or cannot use it here.
     """
     import torch
 
+    if device == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        device = "cpu" if found is None else found.type
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise InvalidParameter(f"device {device!r} cannot be used here: {reason}; try --device cpu") from error
+    return device
 
 
 def make_task(task: str | None, targets: str, split: str, device: str, classifier: str | None = None) -> Task:
@@ -89,8 +100,8 @@ def make_task(task: str | None, targets: str, split: str, device: str, classifie
     """
     from cfbench.task import Task
 
-    check_device(device)
-    return Task(dataset_of(task), targets=targets, split=split, device=device, classifier=classifier)
+    chosen = usable_device(device)
+    return Task(dataset_of(task), targets=targets, split=split, device=chosen, classifier=classifier)
 
 
 def make_method(name: str, settings: list[str] | None, *, quick: bool = False) -> Method:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import DeviceOption, TaskOption, make_task, shown
+from cfbench.cli.options import DeviceOption, TaskOption, make_task, shown, usable_device
 from cfbench.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _score_import(
     for role, spec in specs:
         members += user_networks(role, spec, taken=[member.name for member in members])
     chosen = None if task is None else make_task(task, "near", "test", device)
-    judges = judges_of_import(imported, members, chosen, device)
+    judges = judges_of_import(imported, members, chosen, usable_device(device))
     key = "imported" if chosen is None else chosen.key
     record, folder = score_import(imported, judges, name=name, out=out, task=key)
     console = Console()

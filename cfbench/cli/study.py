@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import INTERRUPTED, DeviceOption, check_device, shown
+from cfbench.cli.options import INTERRUPTED, DeviceOption, shown, usable_device
 from cfbench.errors import CfbenchError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def study(
     from cfbench.study import Study, complete
 
     plan = Study.read(file)
-    check_device(device)
+    device = usable_device(device)
     cells = plan.matching(only)
     target = collect or file.with_suffix("")
     failures: list[str] = []

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cfbench.distances.vectors import Floats, checked
 from cfbench.errors import InvalidParameter
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,12 @@ class Moments:
 
     @classmethod
     def of(cls, vectors: Floats) -> Moments:
-        """Moments of the rows of ``vectors`` [N, D], N >= 0."""
-        vectors = np.asarray(vectors, dtype=np.float64)
+        """Moments of the rows of ``vectors`` [N, D], N >= 0.
+
+        Raises:
+            InvalidParameter: they have no features, or values that are not finite or beyond float32.
+        """
+        [vectors] = checked(vectors)
         n, dimensions = vectors.shape
         if n == 0:
             return cls.empty(dimensions)
@@ -133,8 +135,12 @@ def mixture(parts: list[Moments], weights: Floats) -> Gaussian:
     """Mean and covariance of a mixture of the ``parts`` with the given ``weights`` (summing to 1).
 
     A part of weight zero may be empty; every other needs n >= 2. The result has a factor if it has fewer than D rows.
+
+    Raises:
+        InvalidParameter: a part has too few vectors, or their numbers of features differ.
     """
     chosen = [(part.gaussian, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
+    checked(*(part.mean[None] for part, _ in chosen))
     mean = np.sum([weight * part.mean for part, weight in chosen], axis=0)
     between = [np.sqrt(weight) * (part.mean - mean)[None] for part, weight in chosen]
     within = [np.sqrt(weight) * part.factor for part, weight in chosen if part.factor is not None]
@@ -152,7 +158,11 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     full covariances, by Cholesky's factor of A; rounding below zero is clipped. With roots A = F^T F and B = G^T G it
     also is the nuclear norm of F G^T, the sum of its singular values: for factors of few rows that matrix is small,
     and the norm exact to rounding where eigenvalues are not.
+
+    Raises:
+        InvalidParameter: numbers of features differ.
     """
+    checked(a.mean[None], b.mean[None])
     shift = a.mean - b.mean
     full = a.factor is None and b.factor is None
     shared = _shared_of_full(a, b) if full else np.linalg.svd(a.root() @ b.root().T, compute_uv=False).sum()

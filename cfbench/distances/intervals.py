@@ -41,7 +41,8 @@ class Jackknife:
         if not variances.any():
             return replace(self, estimate=estimate, interval=(estimate, estimate))
         error = float(np.sqrt(variances.sum()))
-        freedom = float(variances.sum() ** 2 / (variances**2 / (self.freedom, other.freedom)).sum())
+        scaled = np.ldexp(variances, -np.frexp(variances.max())[1])  # exact; its squares neither vanish nor overflow
+        freedom = float(scaled.sum() ** 2 / (scaled**2 / (self.freedom, other.freedom)).sum())
         margin = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
         return Jackknife(self.value, estimate, error, (estimate - margin, estimate + margin), self.replicates, freedom)
 

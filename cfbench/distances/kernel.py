@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cfbench.distances.vectors import Floats, checked
 from cfbench.errors import InvalidParameter
 
-Floats = NDArray[np.float64]
 Groups = NDArray[np.int64]
 Kernel = Callable[[Floats, Floats], Floats]
 
@@ -65,9 +65,16 @@ class KernelSums:
 
         Memory is O((N + M) K) beside the vectors. A set that is never left out has group -1 throughout. Without
         ``groups_y`` the rows of ``y`` are the partners of those of ``x`` and share their groups.
+
+        Raises:
+            InvalidParameter: a set is empty, partners are missing, numbers of features differ, or values are not finite
+                or beyond float32.
         """
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        x, y = checked(x, y)
         paired = groups_y is None
+        if min(len(x), len(y)) == 0 or (paired and len(x) != len(y)):
+            wanted = "as many on either side, as they are pairs" if paired else "at least one on either side"
+            raise InvalidParameter(f"a kernel distance got {len(x)} and {len(y)} vectors; expected {wanted}")
         groups_y = groups_x if groups_y is None else groups_y
         groups = int(max(groups_x.max(), groups_y.max())) + 1
         a, b = _members(groups_x, groups), _members(groups_y, groups)

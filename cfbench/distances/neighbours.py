@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cfbench.distances.vectors import Floats, checked
 from cfbench.errors import InvalidParameter
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NEIGHBOURS = 5
@@ -46,8 +46,10 @@ def neighbourhoods(made: Floats, real: Floats, k: int = NEIGHBOURS) -> Neighbour
     density 1. Distances that differ by less than the rounding of a scalar product are ties.
 
     Raises:
-        InvalidParameter: a set has no more than k vectors.
+        InvalidParameter: a set has no more than k vectors, numbers of features differ, or values are not finite or
+            beyond float32.
     """
+    made, real = checked(made, real)
     _check(len(made), len(real), k)
     centre = real.mean(axis=0, dtype=np.float64)
     made, real = made - centre, real - centre
@@ -78,10 +80,11 @@ class Comparison:
     Distances are kept, in memory of O((N + M)^2); ``without`` gives what :func:`neighbourhoods` gives, faster.
 
     Raises:
-        InvalidParameter: a set has no more than k vectors.
+        InvalidParameter: as :func:`neighbourhoods` does.
     """
 
     def __init__(self, made: Floats, real: Floats, k: int = NEIGHBOURS) -> None:
+        made, real = checked(made, real)
         _check(len(made), len(real), k)
         centre = real.mean(axis=0, dtype=np.float64)
         self.made, self.real, self.k = made - centre, real - centre, k

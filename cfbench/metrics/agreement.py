@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -117,7 +118,7 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
     """Jensen-Shannon divergence in nats of distributions over the last dimension."""
     middle = (first + second) / 2
     parts = [torch.xlogy(part, part) - torch.xlogy(part, middle) for part in (first, second)]
-    return ((parts[0] + parts[1]).sum(dim=-1) / 2).clamp(min=0)
+    return ((parts[0] + parts[1]).sum(dim=-1) / 2).clamp(0, math.log(2))
 
 
 def seen_by_oracles(batch: Batch) -> Tensor:

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -130,7 +129,7 @@ class QueryMetric(Metric):
         """The metric of each query, ``[B]``."""
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        values = self.values(batch).to("cpu", torch.float64)
+        values = self.values(batch).cpu().double()
         self._values.append(values)
         self._flipped.append(batch.flipped)
         return {self.key: values}

@@ -11,8 +11,9 @@ import numpy as np
 from cfbench.clip import clip_space
 from cfbench.collector import groups_of, matched
 from cfbench.distances.intervals import GROUPS, Jackknife
-from cfbench.distances.kernel import CMMD_SCALE, Floats, KernelSums, cubic_kernel, gaussian_kernel
+from cfbench.distances.kernel import CMMD_SCALE, KernelSums, cubic_kernel, gaussian_kernel
 from cfbench.distances.parallel import evaluated
+from cfbench.distances.vectors import Floats
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.official import OnInception
 from cfbench.metrics.realism import FLOOR_DRAWS, SetMetric

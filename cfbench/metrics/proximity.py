@@ -151,7 +151,7 @@ class LatentDivergence(_Distance):
 
 
 def unit_distance(made: Tensor, query: Tensor) -> Tensor:
-    return (F.normalize(made) - F.normalize(query)).square().sum(1).flatten(1).double().mean(1)
+    return (F.normalize(made) - F.normalize(query)).square().sum(1).flatten(1).double().mean(1).clamp(max=4)
 
 
 def ssim(first: Tensor, second: Tensor, *, window: int = 11, sigma: float = 1.5) -> Tensor:
@@ -171,4 +171,4 @@ def ssim(first: Tensor, second: Tensor, *, window: int = 11, sigma: float = 1.5)
     luminance = (2 * mean_a * mean_b + stable[0]) / (mean_a**2 + mean_b**2 + stable[0])
     structure = (2 * covariance + stable[1]) / (variances + stable[1])
     similarity: Tensor = (luminance * structure).flatten(1).mean(1)
-    return similarity
+    return similarity.clamp(-1, 1)

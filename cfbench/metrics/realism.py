@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from cfbench.collector import Collector, groups_of
-from cfbench.distances.frechet import Floats, Gaussian, Moments, frechet_distance, mixture
+from cfbench.distances.frechet import Gaussian, Moments, frechet_distance, mixture
 from cfbench.distances.intervals import GROUPS, Jackknife, jackknife, plain_jackknife
 from cfbench.distances.parallel import evaluated
+from cfbench.distances.vectors import Floats, usable
 from cfbench.errors import InvalidParameter
 from cfbench.metrics.base import Metric, Scores
 from cfbench.record import Score
@@ -105,7 +106,7 @@ class SetMetric(Metric):
         if n < self.least():
             reason = f"needs at least {self.least()} images for {collector.dimensions} features, has {n}"
             return self.blank(reason, n)
-        if "reference" in self.needs and not np.isfinite(self.real).all():
+        if "reference" in self.needs and not usable(self.real).all():
             return self.blank(f"features of held-out real images in {self.space.name} are not finite", n)
         try:
             found, floor = self.estimate(subset), self.floor(subset)
@@ -192,7 +193,7 @@ class FrechetDistance(_Frechet):
 
     def floor(self, subset: str) -> float | None:
         """Real held-out images, as many, against the queries; averaged over seeded draws."""
-        if self.judges.missing("reference") or not np.isfinite(self.real).all():
+        if self.judges.missing("reference") or not usable(self.real).all():
             return None
         queries, n = self.collector.queries_without(subset).gaussian, self.collector.n(subset)
         orders = [np.random.default_rng(seed).permutation(len(self.real))[:n] for seed in range(FLOOR_DRAWS)]

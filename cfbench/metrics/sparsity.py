@@ -104,7 +104,7 @@ class Hoyer(_Sparsity):
         root = sizes.shape[1] ** 0.5
         norm: Tensor = torch.linalg.vector_norm(sizes, dim=1)
         measure: Tensor = (root - sizes.sum(1) / norm) / (root - 1)
-        return measure
+        return measure.clamp(0, 1)
 
 
 class TotalVariation(_Sparsity):

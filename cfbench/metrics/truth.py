@@ -39,8 +39,8 @@ class _Truth(QueryMetric):
         return factor_changes(self.truth, batch.factors("queries"), batch.factors("counterfactuals")).double()
 
     def achieved(self, batch: Batch) -> Tensor:
-        """Whether each counterfactual is truly of the target class; failed queries are not, ``[B]``."""
-        return (self.truth.labels(batch.factors("counterfactuals")) == batch.targets) & ~batch.failed
+        """Whether each counterfactual is truly of the target class; failed queries are not, on the CPU, ``[B]``."""
+        return (self.truth.labels(batch.factors("counterfactuals")) == batch.targets.cpu()) & ~batch.failed.cpu()
 
     def asked(self) -> Tensor:
         """Which factors define the class, ``[F]``."""

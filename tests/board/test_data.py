@@ -18,7 +18,7 @@ from cfbench.board.data import leaderboard
 from cfbench.board.publishing import gallery_png
 from cfbench.board.rules import Rules
 from cfbench.datasets.fashion_mnist import FashionMNIST
-from cfbench.errors import InvalidParameter, MissingResource, UnknownName
+from cfbench.errors import CorruptFile, InvalidParameter, MissingResource, UnknownName
 from cfbench.registry import METRICS
 
 N = 100
@@ -178,7 +178,7 @@ def test_rules_that_cannot_be_read(records: Path, fault: str) -> None:
         .replace("title =", line, 1)
         .replace('title = "', "title = " if fault == "not TOML" else 'title = "')
     )
-    with pytest.raises(InvalidParameter, match=message):
+    with pytest.raises((CorruptFile, InvalidParameter), match=message):
         Rules.read(path)
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from checked_scores import check_scores
 from judged import Formula, judges_of, member, piece_of, random_images
 from torch import Tensor
 
@@ -18,7 +15,6 @@ from cfbench.judges import Judges
 from cfbench.metrics.official import LPIPS
 from cfbench.metrics.realism import SetMetric
 from cfbench.networks import FeatureNetwork
-from cfbench.record import Score
 from cfbench.registry import METRICS
 from cfbench.scoring import Scored, score
 
@@ -78,17 +74,7 @@ def scored(queries: Tensor, made: Tensor, judges: Judges | None = None, **option
     """Scores, after checking that each is a number within bounds or has a reason."""
     shape = tuple(queries.shape[1:])
     found = score([piece_of(queries, made, **options)], judges or judges_for(shape))
-    for key, subsets in found.scores.items():
-        kind = METRICS.load(key.partition("[")[0])
-        for each in subsets.values():
-            assert isinstance(each, Score)
-            if each.value is None:
-                assert each.reason, key
-                continue
-            assert math.isfinite(each.value), key
-            assert kind.bounds[0] <= each.value <= kind.bounds[1], (key, each.value)
-            for limit in each.ci95 or ():
-                assert kind.bounds[0] <= limit <= kind.bounds[1], (key, each.ci95)
+    check_scores(found)
     return found
 
 
@@ -211,25 +197,3 @@ def test_set_metrics_are_blank_without_an_extractor() -> None:
         kind = METRICS.load(name)
         if issubclass(kind, SetMetric) and name not in ("fid", "kid", "cmmd"):
             assert found.scores[name]["all"].reason == "there is no network of role extractor"
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    count=st.integers(1, 45),
-    channels=st.sampled_from([1, 3]),
-    height=st.integers(2, 19),
-    width=st.integers(2, 19),
-    seed=st.integers(0, 2**20),
-    share=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
-)
-def test_random_images_of_any_shape(
-    count: int, channels: int, height: int, width: int, seed: int, share: float
-) -> None:
-    random = np.random.default_rng(seed)
-    shape = (channels, height, width)
-    queries = torch.from_numpy(random.integers(0, 256, (count, *shape), dtype=np.uint8))
-    other = torch.from_numpy(random.integers(0, 256, (count, *shape), dtype=np.uint8))
-    made = torch.where(torch.from_numpy(random.random((count, *shape)) < share), other, queries)
-    labels = torch.from_numpy(random.integers(0, 3, count))
-    failed = np.flatnonzero(random.random(count) < 0.1).tolist()
-    scored(queries, made, sources=labels, targets=(labels + 1) % 3, failed=failed)
