@@ -1,0 +1,46 @@
+"""Sentences that captions share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cfbench.report.scene import Item, Scene
+
+INTERVALS = (
+    "Bars are 95 % intervals, missing where none is known to cover; those of set distances are about the bias-corrected "
+    "value."
+)
+
+
+def caption(scene: Scene, what: str, items: Sequence[Item], *, intervals: bool = True, styled: bool = True) -> str:
+    """What a figure shows, on which queries, and what its marks mean.
+
+    Args:
+        what: its first sentences. items: rows that are drawn. intervals: whether it has intervals of scores.
+        styled: whether it draws the rows' markers.
+    """
+    parts = [f"{scene.question}. {what}"]
+    if intervals:
+        parts.append(INTERVALS)
+    statuses = {item.row.status for item in items}
+    if "reference" in statuses:
+        marks = "Grey line markers" if styled else "Rows named in italics"
+        parts.append(f"{marks}: references, which show what the scores mean and win nothing.")
+    if "partial" in statuses:
+        marks = "Hollow markers" if styled else "Rows called partial"
+        parts.append(f"{marks}: partial runs ({', '.join(_partial(item) for item in items if _is_partial(item))}).")
+    absent = [item.label for item in scene.items if item not in items]
+    if absent:
+        parts.append(f"Not drawn: {', '.join(absent)}.")
+    if any(item.label.endswith("…") or " #" in item.label for item in items):
+        parts.append("Names that are cut are whole in the data file.")
+    return " ".join(parts)
+
+
+def _is_partial(item: Item) -> bool:
+    return item.row.status == "partial"
+
+
+def _partial(item: Item) -> str:
+    queries = item.row.record.queries
+    return f"{item.label} {queries.done:,} of {queries.expected:,}"

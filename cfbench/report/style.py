@@ -1,0 +1,111 @@
+"""How rows look: the same method has the same colour and marker in all figures of a report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+COLUMN = 3.4
+"""Inches of a column of a paper."""
+
+DPI = 220
+
+SMALL = 6.0
+"""Points of names of rows and of ticks."""
+
+COLOURS = (0, 1, 2, 3, 4, 9)
+"""Of seaborn's palette ``colorblind``: all but those that are too pale, brown beside orange, and grey."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">")
+"""Their number and that of the colours have no common divisor, so that pairs repeat after 66 methods."""
+
+REFERENCE = "#555555"
+REFERENCES = ("x", "+", "1", "|", "2", "3", "4", "_")
+"""Markers of reference rows, which are lines."""
+
+Fill = Literal["full", "left", "right", "top", "bottom"]
+FILLS: tuple[Fill, ...] = ("full", "left", "right", "top", "bottom")
+"""How the markers of a method's settings are filled."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour and marker of a row; partial rows are hollow."""
+
+    colour: str
+    marker: str
+    fill: Fill
+    hollow: bool
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """Properties of the line that draws its marker alone."""
+        return {
+            "linestyle": "none",
+            "marker": self.marker,
+            "color": self.colour,
+            "markeredgecolor": self.colour,
+            "markeredgewidth": 0.9,
+            "markersize": 4.5,
+            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markerfacecoloralt": "white",
+            "fillstyle": self.fill,
+        }
+
+
+class Palette:
+    """Styles of methods.
+
+    Args:
+        methods: names of methods, each with whether it is a reference row; the order does not matter.
+    """
+
+    def __init__(self, methods: Iterable[tuple[str, bool]]) -> None:
+        import seaborn
+
+        kinds = sorted(set(methods))
+        colours = [seaborn.color_palette("colorblind").as_hex()[index] for index in COLOURS]
+        own = [kind for kind in kinds if not kind[1]]
+        self._looks: Mapping[tuple[str, bool], tuple[str, str]] = {
+            kind: (colours[at % len(colours)], MARKERS[at % len(MARKERS)]) for at, kind in enumerate(own)
+        } | {
+            kind: (REFERENCE, REFERENCES[at % len(REFERENCES)])
+            for at, kind in enumerate(kind for kind in kinds if kind[1])
+        }
+
+    def style(self, method: str, is_reference: bool, *, setting: int = 0, hollow: bool = False) -> Style:
+        """The style of a row; ``setting`` counts the settings of the method on its board."""
+        return Style(*self._looks[method, is_reference], FILLS[setting % len(FILLS)], hollow)
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw and save as a paper in two columns needs it: small type that stays legible, type that can be searched."""
+    import matplotlib
+    import seaborn
+
+    sizes = ("axes.labelsize", "axes.titlesize", "font.size", "legend.title_fontsize")
+    settings = seaborn.axes_style("ticks") | dict.fromkeys(sizes, 7.0)
+    settings |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL)
+    settings |= {
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "axes.linewidth": 0.6,
+        "axes.titlepad": 3.0,
+        "axes.labelpad": 2.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.linewidth": 0.4,
+        "grid.color": "#dddddd",
+        "legend.frameon": False,
+        "pdf.fonttype": 42,
+    }
+    for side in ("xtick", "ytick"):
+        settings |= {f"{side}.major.width": 0.6, f"{side}.major.size": 2.0, f"{side}.major.pad": 1.5}
+        settings |= {f"{side}.minor.width": 0.4, f"{side}.minor.size": 1.2}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
