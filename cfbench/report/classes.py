@@ -48,12 +48,13 @@ def classes(scene: Scene) -> Plate | LeftOut:
         panel.tick_params(axis="x", labelrotation=90)
         panel.tick_params(axis="y", labelrotation=0)
     for position, panel in enumerate(panels.flat):
-        panel.tick_params(labelleft=position % ACROSS == 0, labelbottom=position + ACROSS >= len(drawn))
+        panel.tick_params(labelleft=position % ACROSS == 0, labelbottom=position // ACROSS == down - 1)
         panel.set_visible(position < len(drawn))
     figure.colorbar(panels[0, 0].collections[0], ax=panels, location="bottom", shrink=0.5, aspect=30, pad=0.01).set_label(
         verbatim(scene.label(headline))
     )
     figure.supylabel("class of the query", fontsize=7)
+    figure.supxlabel("class asked for", fontsize=7)
     what = (
         f"Mean {scene.label(headline)} by the class of the query (down) and the class asked for (across), over queries "
         f"and seeds. Grey: no query asks for this; dotted: fewer than {FEW} queries. Numbers of queries are in the data "

@@ -99,10 +99,10 @@ def cost(scene: Scene) -> Plate | LeftOut:
             mark(panels[1], item.style, Estimate(passes), y)
     panels[0].set_xscale("log")
     panels[1].set_xscale("symlog", linthresh=1)
-    panels[1].set_xlim(left=-0.3)
     for panel, label in zip(panels, ("seconds a query ↓", "passes a query ↓"), strict=True):
         panel.set_xlabel(label)
         panel.minorticks_off()
+        panel.margins(x=0.1)
     panels[0].set_ylabel(verbatim(scene.head(headline)))
     panels[0].set_ylim(-0.03, 1.03)
     add_legend(figure, drawn)

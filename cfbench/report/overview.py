@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from cfbench.board.rules import SECONDS
 from cfbench.report.axes import ROW, mark, name_rows, new_figure, verbatim
@@ -19,11 +20,11 @@ def overview(scene: Scene) -> Plate | LeftOut:
     """The metrics that the board keeps a query or judges by, a panel each, rows in the order of the board."""
     title = "Main metrics"
     rules = scene.rules
-    names = scene.scored((rules.headline, *rules.columns, *rules.pareto, CLOSENESS))
+    names = scene.scored(name for name in (rules.headline, *rules.columns, *rules.pareto, CLOSENESS) if name != SECONDS)
     if not names:
         return LeftOut("overview", title, "no row has a value of the metrics that the board keeps")
     down = -(-len(names) // ACROSS)
-    figure = new_figure(down * (ROW * len(scene.items) + 0.42))
+    figure = new_figure(down * (ROW * len(scene.items) + 0.46))
     panels = figure.subplots(down, ACROSS, squeeze=False)
     for panel, name in zip(panels.flat, names, strict=False):
         for position, item in enumerate(scene.items):
@@ -31,7 +32,8 @@ def overview(scene: Scene) -> Plate | LeftOut:
                 mark(panel, item.style, found, Estimate(position))
         name_rows(panel, scene.items)
         panel.set_title(verbatim(scene.head(name)), fontsize=SMALL + 0.5)
-        _scale(panel, name)
+        panel.margins(x=0.1)
+        panel.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=2))
     for panel in panels[:, 1:].flat:
         panel.tick_params(labelleft=False)
     for panel in panels.flat[len(names) :]:
@@ -39,17 +41,6 @@ def overview(scene: Scene) -> Plate | LeftOut:
     what = "Means over all queries, failed ones counted as unchanged; arrows point to the better side."
     data = scene.table(scene.items, names)
     return Plate("overview", title, caption(scene, what, scene.items), data, figure)
-
-
-def _scale(panel, name: str) -> None:  # type: ignore[no-untyped-def]
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    if name == SECONDS:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(numticks=4))
-        panel.xaxis.set_minor_locator(LogLocator(numticks=1))
-    else:
-        panel.xaxis.set_major_locator(MaxNLocator(3))
 
 
 def metrics(scene: Scene) -> Plate | LeftOut:

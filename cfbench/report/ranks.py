@@ -31,6 +31,7 @@ def ranks(scene: Scene) -> Plate | LeftOut:
             mark(right, item.style, found, Estimate(position))
     name_rows(left, drawn)
     right.grid(axis="y")
+    right.tick_params(axis="y", length=0)
     left.set_xlim(0.4, len(drawn) + 0.6)
     left.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     left.set_xlabel("rank ↓")

@@ -23,8 +23,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">")
 """Their number and that of the colours have no common divisor, so that pairs repeat after 66 methods."""
 
 REFERENCE = "#555555"
-REFERENCES = ("x", "+", "1", "|", "2", "3", "4", "_")
-"""Markers of reference rows, which are lines."""
+REFERENCES = ("x", "1", (6, 2, 0), "2", (8, 2, 0), "3", (5, 2, 0), "4")
+"""Markers of reference rows: lines, none of which could be taken for an interval."""
 
 Fill = Literal["full", "left", "right", "top", "bottom"]
 FILLS: tuple[Fill, ...] = ("full", "left", "right", "top", "bottom")
@@ -36,7 +36,7 @@ class Style:
     """Colour and marker of a row; partial rows are hollow."""
 
     colour: str
-    marker: str
+    marker: str | tuple[int, int, int]
     fill: Fill
     hollow: bool
 
@@ -69,7 +69,7 @@ class Palette:
         kinds = sorted(set(methods))
         colours = [seaborn.color_palette("colorblind").as_hex()[index] for index in COLOURS]
         own = [kind for kind in kinds if not kind[1]]
-        self._looks: Mapping[tuple[str, bool], tuple[str, str]] = {
+        self._looks: Mapping[tuple[str, bool], tuple[str, str | tuple[int, int, int]]] = {
             kind: (colours[at % len(colours)], MARKERS[at % len(MARKERS)]) for at, kind in enumerate(own)
         } | {
             kind: (REFERENCE, REFERENCES[at % len(REFERENCES)])
