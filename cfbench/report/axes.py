@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
 ROW = 0.125
 """Inches of a row of an axis of rows."""
 
-CHARACTERS = 62
-"""Characters of small type that a column has room for."""
+CHARACTERS = 72
+"""Characters of small type that the width of a figure has room for."""
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text for Matplotlib as it is, on lines of a width."""
+    return verbatim("\n".join(textwrap.wrap(text, width)))
 
 
 def verbatim(text: str) -> str:
@@ -39,7 +45,7 @@ def name_rows(axis: Axes, items: Sequence[Item]) -> None:
     axis.set_yticks(range(len(items)), [verbatim(item.label) for item in items], fontsize=SMALL)
     for tick, item in zip(axis.get_yticklabels(), items, strict=True):
         if item.row.status == "reference":
-            tick.set(color=REFERENCE, style="italic")
+            tick.set_color(REFERENCE)
     axis.set_ylim(len(items) - 0.4, -0.6)
     axis.grid(axis="y")
     axis.set_axisbelow(True)
@@ -54,7 +60,7 @@ def add_legend(figure: Figure, items: Sequence[Item]) -> None:
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=legend_columns([item.name for item in items]),
+        ncols=legend_columns(items),
         handletextpad=0.2,
         columnspacing=0.8,
         borderaxespad=0.2,
@@ -62,14 +68,19 @@ def add_legend(figure: Figure, items: Sequence[Item]) -> None:
     )
 
 
-def legend_columns(names: Sequence[str]) -> int:
-    """Columns of a legend that the width of a column has room for."""
-    return max(1, min(4, CHARACTERS // (max(map(len, names)) + 4)))
+def legend_columns(items: Sequence[Item]) -> int:
+    """Columns of a legend that the width of a figure has room for, each as wide as its longest name."""
+    widths = [len(item.name) + 5 for item in items]
+    for columns in range(4, 1, -1):
+        down = -(-len(widths) // columns)
+        if sum(max(widths[at : at + down]) for at in range(0, len(widths), down)) <= CHARACTERS:
+            return columns
+    return 1
 
 
 def legend_height(items: Sequence[Item]) -> float:
     """Inches that the legend of rows takes."""
-    return 0.11 * -(-len(items) // legend_columns([item.name for item in items])) + 0.1
+    return 0.11 * -(-len(items) // legend_columns(items)) + 0.1
 
 
 def new_figure(height: float, width: float = COLUMN) -> Figure:

@@ -104,6 +104,8 @@ def plates(scene: Scene) -> Iterator[Plate | LeftOut]:
 def _write(plate: Plate, folder: Path) -> Written:
     stem = folder / plain(plate.name)
     save = plate.figure.savefig
+    plate.figure.draw_without_rendering()
+    plate.figure.set_layout_engine("none")  # laid out once for both files, which halves the time
     write_atomic(_file(stem, ".pdf"), partial(save, format="pdf", metadata={"CreationDate": None}))
     write_atomic(_file(stem, ".png"), partial(save, format="png", dpi=DPI))
     write_text(_file(stem, ".csv"), plate.data.to_csv(index=False, lineterminator="\n"))

@@ -24,7 +24,7 @@ def caption(scene: Scene, what: str, items: Sequence[Item], *, intervals: bool =
         parts.append(INTERVALS)
     statuses = {item.row.status for item in items}
     if "reference" in statuses:
-        marks = "Grey line markers" if styled else "Rows named in italics"
+        marks = "Grey line markers" if styled else "Names in grey"
         parts.append(f"{marks}: references, which show what the scores mean and win nothing.")
     if "partial" in statuses:
         marks = "Hollow markers" if styled else "Rows called partial"

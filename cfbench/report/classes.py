@@ -9,7 +9,7 @@ from cfbench.markdown import printable
 from cfbench.report.axes import new_figure, verbatim
 from cfbench.report.captions import caption
 from cfbench.report.scene import COLUMNS, Item, LeftOut, Plate, Scene, facts
-from cfbench.report.style import SMALL
+from cfbench.report.style import REFERENCE, SMALL
 
 ACROSS = 3
 LONGEST = 11
@@ -21,8 +21,6 @@ FEW = 5
 
 def classes(scene: Scene) -> Plate | LeftOut:
     """The mean headline of each pair of source and target class, a heat map a complete row."""
-    import seaborn
-
     title, headline = "Classes", scene.rules.headline
     drawn = [item for item in scene.whole if all(headline in entry.table for entry in item.row.entries)]
     if not drawn:
@@ -37,22 +35,23 @@ def classes(scene: Scene) -> Plate | LeftOut:
     panels = figure.subplots(down, ACROSS, squeeze=False)
     for panel, item, each in zip(panels.flat, drawn, cells, strict=False):
         grid = each.pivot_table("value", "source", "target").reindex(range(count), axis=0).reindex(range(count), axis=1)
-        seaborn.heatmap(
-            grid, ax=panel, vmin=0, vmax=1, cmap="cividis", cbar=False, square=True, xticklabels=names, yticklabels=names
-        )
+        image = panel.imshow(grid.to_numpy(dtype=np.float64), vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
         few = each[each["n"] < FEW]
-        panel.plot(few["target"] + 0.5, few["source"] + 0.5, ".", color="white", mec="black", mew=0.3, ms=2.5)
-        panel.set(xlabel="", ylabel="", facecolor="#eeeeee")
-        panel.set_title(verbatim(item.label), fontsize=SMALL, style=_slant(item))
-        panel.tick_params(length=0, labelsize=SMALL - 1 if count > 4 else SMALL)
-        panel.tick_params(axis="x", labelrotation=90)
-        panel.tick_params(axis="y", labelrotation=0)
+        panel.plot(few["target"], few["source"], ".", color="white", mec="black", mew=0.3, ms=2.5)
+        panel.set(facecolor="#eeeeee", xticks=[], yticks=[])
+        panel.set_title(verbatim(item.label), fontsize=SMALL, color=_colour(item))
+        panel.spines[:].set_visible(False)
+    named = {"fontsize": SMALL - 1 if count > 4 else SMALL}
+    for panel in panels[:, 0]:
+        panel.set_yticks(range(count), names, **named)
+    for panel in panels[-1]:
+        panel.set_xticks(range(count), names, rotation=90, **named)
     for position, panel in enumerate(panels.flat):
-        panel.tick_params(labelleft=position % ACROSS == 0, labelbottom=position // ACROSS == down - 1)
+        panel.tick_params(length=0)
         panel.set_visible(position < len(drawn))
-    figure.colorbar(panels[0, 0].collections[0], ax=panels, location="bottom", shrink=0.5, aspect=30, pad=0.01).set_label(
-        verbatim(scene.label(headline))
-    )
+    bar = figure.colorbar(image, ax=panels, location="top", shrink=0.5, aspect=30, pad=0.01)
+    bar.set_label(verbatim(scene.label(headline)))
+    bar.outline.set_visible(False)
     figure.supylabel("class of the query", fontsize=7)
     figure.supxlabel("class asked for", fontsize=7)
     what = (
@@ -63,8 +62,8 @@ def classes(scene: Scene) -> Plate | LeftOut:
     return Plate("classes", title, caption(scene, what, drawn, intervals=False, styled=False), data, figure)
 
 
-def _slant(item: Item) -> str:
-    return "italic" if item.row.status == "reference" else "normal"
+def _colour(item: Item) -> str:
+    return REFERENCE if item.row.status == "reference" else "black"
 
 
 def _name(scene: Scene, index: int) -> str:

@@ -7,13 +7,16 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from cfbench.board.rules import SECONDS
-from cfbench.report.axes import ROW, mark, name_rows, new_figure, verbatim
+from cfbench.report.axes import ROW, mark, name_rows, new_figure, verbatim, wrapped
 from cfbench.report.captions import caption
 from cfbench.report.scene import CLOSENESS, Estimate, LeftOut, Plate, Scene, is_higher_better
-from cfbench.report.style import SMALL
+from cfbench.report.style import REFERENCE, SMALL
 
 ACROSS = 3
 """Panels beside each other."""
+
+TITLE = 13
+"""Characters of a line above a panel."""
 
 
 def overview(scene: Scene) -> Plate | LeftOut:
@@ -24,14 +27,14 @@ def overview(scene: Scene) -> Plate | LeftOut:
     if not names:
         return LeftOut("overview", title, "no row has a value of the metrics that the board keeps")
     down = -(-len(names) // ACROSS)
-    figure = new_figure(down * (ROW * len(scene.items) + 0.46))
+    figure = new_figure(down * (ROW * len(scene.items) + 0.54))
     panels = figure.subplots(down, ACROSS, squeeze=False)
     for panel, name in zip(panels.flat, names, strict=False):
         for position, item in enumerate(scene.items):
             if found := item.estimate(name):
                 mark(panel, item.style, found, Estimate(position))
         name_rows(panel, scene.items)
-        panel.set_title(verbatim(scene.head(name)), fontsize=SMALL + 0.5)
+        panel.set_title(wrapped(scene.head(name), TITLE), fontsize=SMALL + 0.5)
         panel.margins(x=0.1)
         panel.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=2))
     for panel in panels[:, 1:].flat:
@@ -75,7 +78,7 @@ def metrics(scene: Scene) -> Plate | LeftOut:
     assert bar is not None
     bar.ax.set_yticklabels(["worst", "best"])
     for tick, item in zip(axis.get_xticklabels(), scene.whole, strict=True):
-        tick.set_style("italic" if item.row.status == "reference" else "normal")
+        tick.set_color(REFERENCE if item.row.status == "reference" else "black")
     what = (
         "Each metric from the worst of these rows to the best, by its value and direction alone; grey: not scored. Near "
         "and sparse is whoever changes nothing, so read these rows beside the flip rate. Values, intervals and n are in "

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 
 from cfbench.registry import METRICS, metric_of
-from cfbench.report.axes import ROW, add_legend, legend_height, mark, name_rows, new_figure, verbatim
+from cfbench.report.axes import ROW, add_legend, legend_height, mark, name_rows, new_figure, verbatim, wrapped
 from cfbench.report.captions import caption
 from cfbench.report.scene import COLUMNS, Estimate, Item, LeftOut, Plate, Scene, facts
 from cfbench.report.style import REFERENCE, SMALL
+
+TITLE = 16
+"""Characters of a line beside a panel."""
 
 BASELINES = ("|", "x", "+", "1", "2")
 """Markers of the parts of a score that are not about counterfactuals."""
@@ -52,12 +55,12 @@ def corruption(scene: Scene) -> Plate | LeftOut:
         for position, item in enumerate(each):
             if whole := item.estimate(metric):
                 mark(panels[row, -1], item.style, Estimate(position), whole)
-        panels[row, 0].set_ylabel(_two_lines(scene.label(metric)), fontsize=SMALL + 0.5)
+        panels[row, 0].set_ylabel(wrapped(scene.label(metric), TITLE), fontsize=SMALL + 0.5)
         panels[row, -1].set(xticks=[], xlim=(-1, len(each)))
         panels[row, -1].grid(axis="y")
         panels[row, -1].tick_params(labelleft=False)
         panels[row, -1].set_title("mean" if row == 0 else "", fontsize=SMALL + 0.5)
-    figure.supxlabel("severity", fontsize=7)
+    panels[-1, len(kinds) // 2].set_xlabel("severity")
     add_legend(figure, drawn)
     what = (
         "Queries corrupted at five severities and explained again: changes against the clean query, and the similarity "
@@ -65,11 +68,6 @@ def corruption(scene: Scene) -> Plate | LeftOut:
     )
     means = scene.table(drawn, [*found]).assign(corruption="mean")
     return Plate("corruption", title, caption(scene, what, drawn), pd.concat([data, means]), figure)
-
-
-def _two_lines(label: str) -> str:
-    first, _, rest = label.partition(" ")
-    return verbatim(f"{first}\n{rest}")
 
 
 def boundary(scene: Scene) -> Plate | LeftOut:

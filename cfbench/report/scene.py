@@ -55,7 +55,7 @@ class Item:
     @property
     def name(self) -> str:
         """The label with what a reader must know of a row that is not ranked."""
-        shown = {"reference": " (reference)", "partial": " (partial)", "adversarial": " (adversarial)"}
+        shown = {"reference": " (ref.)", "partial": " (partial)", "adversarial": " (adv.)"}
         return self.label + shown.get(self.row.status, "")
 
     def estimate(self, name: str) -> Estimate | None:

@@ -30,6 +30,9 @@ Fill = Literal["full", "left", "right", "top", "bottom"]
 FILLS: tuple[Fill, ...] = ("full", "left", "right", "top", "bottom")
 """How the markers of a method's settings are filled."""
 
+SIZES = (4.5, 3.2)
+"""Points of markers; those of a method's settings are smaller once all fills are taken."""
+
 
 @dataclass(frozen=True)
 class Style:
@@ -38,6 +41,7 @@ class Style:
     colour: str
     marker: str | tuple[int, int, int]
     fill: Fill
+    size: float
     hollow: bool
 
     @property
@@ -49,7 +53,7 @@ class Style:
             "color": self.colour,
             "markeredgecolor": self.colour,
             "markeredgewidth": 0.9,
-            "markersize": 4.5,
+            "markersize": self.size,
             "markerfacecolor": "white" if self.hollow else self.colour,
             "markerfacecoloralt": "white",
             "fillstyle": self.fill,
@@ -78,7 +82,8 @@ class Palette:
 
     def style(self, method: str, is_reference: bool, *, setting: int = 0, hollow: bool = False) -> Style:
         """The style of a row; ``setting`` counts the settings of the method on its board."""
-        return Style(*self._looks[method, is_reference], FILLS[setting % len(FILLS)], hollow)
+        size = SIZES[setting // len(FILLS) % len(SIZES)]
+        return Style(*self._looks[method, is_reference], FILLS[setting % len(FILLS)], size, hollow)
 
 
 @contextmanager
