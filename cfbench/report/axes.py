@@ -44,7 +44,7 @@ def name_rows(axis: Axes, items: Sequence[Item]) -> None:
     """Have an axis show rows from top to bottom, references in grey."""
     axis.set_yticks(range(len(items)), [verbatim(item.label) for item in items], fontsize=SMALL)
     for tick, item in zip(axis.get_yticklabels(), items, strict=True):
-        if item.row.status == "reference":
+        if item.is_reference:
             tick.set_color(REFERENCE)
     axis.set_ylim(len(items) - 0.4, -0.6)
     axis.grid(axis="y")

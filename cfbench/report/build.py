@@ -19,9 +19,9 @@ from cfbench.report.fronts import cost, pareto
 from cfbench.report.overview import metrics, overview
 from cfbench.report.protocols import boundary, corruption
 from cfbench.report.ranks import gap, ranks
-from cfbench.report.scene import LeftOut, Plate, Scene, scene_of
+from cfbench.report.scene import LeftOut, Plate, Scene, palette_of, scene_of
 from cfbench.report.sheets import sheet
-from cfbench.report.style import DPI, Palette, theme
+from cfbench.report.style import DPI, settle, theme
 from cfbench.report.tables import Table, table_of
 
 FIGURES: tuple[Callable[[Scene], Plate | LeftOut], ...] = (
@@ -72,7 +72,7 @@ def draw_boards(entries: Sequence[Entry], rules: Rules, out: Path) -> Iterator[S
             is given twice. StorageError: a file cannot be written.
     """
     boards = boards_of(entries, rules)
-    palette = Palette((row.record.key.method, row.status == "reference") for board in boards for row in board.rows)
+    palette = palette_of(boards, rules)
     for board in boards:
         scene = scene_of(board, rules, palette, dataset_of(board))
         folder = out / plain(board.name)
@@ -104,8 +104,7 @@ def plates(scene: Scene) -> Iterator[Plate | LeftOut]:
 def _write(plate: Plate, folder: Path) -> Written:
     stem = folder / plain(plate.name)
     save = plate.figure.savefig
-    plate.figure.draw_without_rendering()
-    plate.figure.set_layout_engine("none")  # laid out once for both files, which halves the time
+    settle(plate.figure)
     write_atomic(_file(stem, ".pdf"), partial(save, format="pdf", metadata={"CreationDate": None}))
     write_atomic(_file(stem, ".png"), partial(save, format="png", dpi=DPI))
     write_text(_file(stem, ".csv"), plate.data.to_csv(index=False, lineterminator="\n"))

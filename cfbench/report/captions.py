@@ -22,12 +22,11 @@ def caption(scene: Scene, what: str, items: Sequence[Item], *, intervals: bool =
     parts = [f"{scene.question}. {what}"]
     if intervals:
         parts.append(INTERVALS)
-    statuses = {item.row.status for item in items}
-    if "reference" in statuses:
+    if any(item.is_reference for item in items):
         marks = "Grey line markers" if styled else "Names in grey"
         parts.append(f"{marks}: references, which show what the scores mean and win nothing.")
-    if "partial" in statuses:
-        marks = "Hollow markers" if styled else "Rows called partial"
+    if any(map(_is_partial, items)):
+        marks = "Hollow or pale markers" if styled else "Rows called partial"
         parts.append(f"{marks}: partial runs ({', '.join(_partial(item) for item in items if _is_partial(item))}).")
     absent = [item.label for item in scene.items if item not in items]
     if absent:

@@ -63,7 +63,7 @@ def classes(scene: Scene) -> Plate | LeftOut:
 
 
 def _colour(item: Item) -> str:
-    return REFERENCE if item.row.status == "reference" else "black"
+    return REFERENCE if item.is_reference else "black"
 
 
 def _name(scene: Scene, index: int) -> str:

@@ -78,7 +78,7 @@ def metrics(scene: Scene) -> Plate | LeftOut:
     assert bar is not None
     bar.ax.set_yticklabels(["worst", "best"])
     for tick, item in zip(axis.get_xticklabels(), scene.whole, strict=True):
-        tick.set_color(REFERENCE if item.row.status == "reference" else "black")
+        tick.set_color(REFERENCE if item.is_reference else "black")
     what = (
         "Each metric from the worst of these rows to the best, by its value and direction alone; grey: not scored. Near "
         "and sparse is whoever changes nothing, so read these rows beside the flip rate. Values, intervals and n are in "

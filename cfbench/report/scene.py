@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cfbench.board.boards import Board
+from cfbench.board.boards import Board, is_reference
 from cfbench.board.closeness import LABEL
 from cfbench.board.ranking import Row
 from cfbench.board.rules import SECONDS, Rules
@@ -51,12 +51,14 @@ class Item:
     row: Row
     label: str
     style: Style
+    is_reference: bool
 
     @property
     def name(self) -> str:
         """The label with what a reader must know of a row that is not ranked."""
-        shown = {"reference": " (ref.)", "partial": " (partial)", "adversarial": " (adv.)"}
-        return self.label + shown.get(self.row.status, "")
+        known = {"adversarial": "adv.", "partial": "partial"}.get(self.row.status)
+        notes = [*(["ref."] if self.is_reference else []), *([known] if known else [])]
+        return f"{self.label} ({', '.join(notes)})" if notes else self.label
 
     def estimate(self, name: str) -> Estimate | None:
         """A metric's score over all queries, the seconds a query or the aggregate; None where there is none."""
@@ -142,17 +144,26 @@ def is_higher_better(name: str) -> bool:
     return name == CLOSENESS or (name != SECONDS and metric_of(name).direction == "higher")
 
 
+def palette_of(boards: Sequence[Board], rules: Rules) -> Palette:
+    """The styles of all methods on some boards."""
+    return Palette(_kind(row, rules) for board in boards for row in board.rows)
+
+
+def _kind(row: Row, rules: Rules) -> tuple[str, bool]:
+    return row.record.key.method, is_reference(row.entries[0], rules)
+
+
 def scene_of(board: Board, rules: Rules, palette: Palette, dataset: Dataset | None) -> Scene:
     """A board ready to be drawn; settings of one method share colour and marker and differ in how it is filled."""
     seen: Counter[tuple[str, bool]] = Counter()
     names: Counter[str] = Counter()
     items = []
     for row in board.rows:
-        kind = (row.record.key.method, row.status == "reference")
+        kind = _kind(row, rules)
         label = _cut(printable(row.label))
         names[label] += 1
         label = label if names[label] == 1 else f"{label} #{names[label]}"
-        items.append(Item(row, label, palette.style(*kind, setting=seen[kind], hollow=row.status == "partial")))
+        items.append(Item(row, label, palette.style(*kind, setting=seen[kind], hollow=row.status == "partial"), kind[1]))
         seen[kind] += 1
     return Scene(board, rules, dataset, tuple(items))
 

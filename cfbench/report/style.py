@@ -6,7 +6,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMN = 3.4
 """Inches of a column of a paper."""
@@ -23,6 +26,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">")
 """Their number and that of the colours have no common divisor, so that pairs repeat after 66 methods."""
 
 REFERENCE = "#555555"
+PALE = "#aaaaaa"
+"""Of reference rows that are partial, as lines cannot be hollow."""
+
 REFERENCES = ("x", "1", (6, 2, 0), "2", (8, 2, 0), "3", (5, 2, 0), "4")
 """Markers of reference rows: lines, none of which could be taken for an interval."""
 
@@ -83,7 +89,22 @@ class Palette:
     def style(self, method: str, is_reference: bool, *, setting: int = 0, hollow: bool = False) -> Style:
         """The style of a row; ``setting`` counts the settings of the method on its board."""
         size = SIZES[setting // len(FILLS) % len(SIZES)]
-        return Style(*self._looks[method, is_reference], FILLS[setting % len(FILLS)], size, hollow)
+        colour, marker = self._looks[method, is_reference]
+        if is_reference and hollow:
+            colour = PALE
+        return Style(colour, marker, FILLS[setting % len(FILLS)], size, hollow)
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once for all its files, without ligatures: each would be looked up and embedded as a font."""
+    from matplotlib.text import Text
+
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for text in figure.findobj(Text):
+        if hasattr(text, "set_fontfeatures"):  # since Matplotlib 3.11, which is the first that has ligatures
+            text.set_fontfeatures(("-liga",))
 
 
 @contextmanager
