@@ -131,7 +131,7 @@ def _first_status(entry: Entry, rules: Rules) -> Status:
 
 
 def is_reference(entry: Entry, rules: Rules) -> bool:
-    """Whether an entry shows what scores mean, complete or not: one of the keepers' own, or one that knows the answer."""
+    """Whether an entry shows what scores mean, complete or not: the keepers' own, or one that knows the answer."""
     is_own = entry.submission is None and entry.record.key.method in rules.references
     return is_own or entry.record.card.track == REFERENCE_TRACK
 

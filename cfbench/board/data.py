@@ -124,7 +124,9 @@ def _task(board: Board) -> dict[str, Any]:
 def _queries(board: Board, dataset: Dataset) -> dict[str, Any] | None:
     """The gallery's queries; None where they may not be shown, are not here, or are others than the entries'."""
     found = gallery_of(board, dataset)
-    return found and {
+    if found is None:
+        return None
+    return {
         "queries": _data_url(gallery_png(found.queries)),
         "sources": found.sources,
         "targets": found.targets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -34,9 +35,13 @@ def report(
     places = records or [RECORDS]
     rules = rules_of(places, RECORDS)
     entries = read_all(places)
-    console = Console()
+    say = partial(Console().print, markup=False, soft_wrap=True, highlight=False)
     progress = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
     sections = []
     with progress:
@@ -47,20 +52,9 @@ def report(
     markdown, html = write_pages(sections, rules, out)
     for section in sections:
         rows = len(section.board.rows)
-        line = f"{printable(section.board.name)}: {rows} row{'s' * (rows != 1)}, {len(section.figures)} figures"
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
+        say(f"{printable(section.board.name)}: {rows} row{'s' * (rows != 1)}, {len(section.figures)} figures")
         for each in section.left_out:
-            console.print(f"  left out, {each.title}: {each.reason}", markup=False, soft_wrap=True, highlight=False)
-    size = html.stat().st_size / 1e6
-    console.print(
-        f"report: {shown(html)} ({size:.1f} MB) and {shown(markdown)}, from {len(entries)} records",
-        markup=False,
-        soft_wrap=True,
-        highlight=False,
-    )
-    console.print(
-        f"next: open {shown(html)} in a browser; a paper takes the PDF files and table.tex of {shown(sections[0].folder)}",
-        markup=False,
-        soft_wrap=True,
-        highlight=False,
-    )
+            say(f"  left out, {each.title}: {each.reason}")
+    size, folder = html.stat().st_size / 1e6, shown(sections[0].folder)
+    say(f"report: {shown(html)} ({size:.1f} MB) and {shown(markdown)}, from {len(entries)} records")
+    say(f"next: open {shown(html)} in a browser; a paper takes the PDF files and table.tex of {folder}")

@@ -23,6 +23,9 @@ LONGEST = 10
 
 DASHES = ("-", "--", ":", "-.")
 
+GREATEST = 1e100
+"""Numbers above it are taken for names."""
+
 DECADES = 10.0
 """Greatest over least value from which on a positive parameter has a logarithmic axis."""
 
@@ -63,8 +66,7 @@ def _curves(items: Sequence[Item]) -> list[Curve]:
             rest = {other: value for other, value in key.parameters.items() if other != name}
             same = [rest, key.method_version, item.row.record.queries.done, item.row.status == "partial" and key.seed]
             found[name, canonical_json(same)].append(item)
-    curves = [Curve(name, _ordered(name, each)) for (name, _), each in sorted(found.items()) if len(each) > 1]
-    return curves
+    return [Curve(name, _ordered(name, each)) for (name, _), each in sorted(found.items()) if len(each) > 1]
 
 
 def _ordered(name: str, items: Sequence[Item]) -> tuple[Item, ...]:
@@ -74,7 +76,7 @@ def _ordered(name: str, items: Sequence[Item]) -> tuple[Item, ...]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < GREATEST
 
 
 def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[str]) -> Plate:
@@ -87,11 +89,19 @@ def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[s
         places = _places(mine)
         for panel, name in zip(row, names, strict=True):
             for dash, curve in enumerate(mine):
-                points = [(places[canonical_json(v)], e, item) for v, item in zip(curve.values, curve.items, strict=True)
-                          if (e := item.estimate(name))]
+                points = [
+                    (places[canonical_json(v)], e, item)
+                    for v, item in zip(curve.values, curve.items, strict=True)
+                    if (e := item.estimate(name))
+                ]
                 style = curve.items[0].style
-                panel.plot([x for x, *_ in points], [e.value for _, e, _ in points], DASHES[dash % len(DASHES)],
-                           color=style.colour, lw=0.8)
+                panel.plot(
+                    [x for x, *_ in points],
+                    [e.value for _, e, _ in points],
+                    DASHES[dash % len(DASHES)],
+                    color=style.colour,
+                    lw=0.8,
+                )
                 for x, estimate, item in points:
                     mark(panel, item.style, Estimate(x), estimate)
             _name_values(panel, mine, places)
@@ -101,8 +111,8 @@ def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[s
         panel.set_title(verbatim(scene.head(name)), fontsize=SMALL + 0.5)
     figure.suptitle(verbatim(printable(method)), fontsize=7)
     what = (
-        f"{printable(method)}: rows that differ in the parameter below a panel and in nothing else, joined; dashes tell "
-        "curves with other values of the other parameters apart."
+        f"{printable(method)}: rows that differ in the parameter below a panel and in nothing else, joined; dashes "
+        "tell curves with other values of the other parameters apart."
     )
     data = scene.table(drawn, names)
     return Plate(f"ablation-{method}", f"Ablation of {printable(method)}", caption(scene, what, drawn), data, figure)

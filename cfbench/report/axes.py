@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cfbench.report.scene import Estimate, Item
 from cfbench.report.style import COLUMN, REFERENCE, SMALL, Style
@@ -32,7 +32,7 @@ def verbatim(text: str) -> str:
 
 def mark(axis: Axes, style: Style, x: Estimate, y: Estimate) -> None:
     """Draw a point with its intervals, which need not lie about it: those of set distances are bias-corrected."""
-    bars = {"color": style.colour, "linewidth": 0.9, "zorder": 2, "solid_capstyle": "butt"}
+    bars: dict[str, Any] = {"color": style.colour, "linewidth": 0.9, "zorder": 2, "solid_capstyle": "butt"}
     if x.interval:
         axis.plot(x.interval, (y.value, y.value), **bars)
     if y.interval:
@@ -86,7 +86,7 @@ def legend_height(items: Sequence[Item]) -> float:
 def new_figure(height: float, width: float = COLUMN) -> Figure:
     """An empty figure of a column's width."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)  # type: ignore[union-attr]
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    return Figure(figsize=(width, height), layout=layout)

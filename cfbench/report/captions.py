@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from cfbench.report.scene import Item, Scene
 
 INTERVALS = (
-    "Bars are 95 % intervals, missing where none is known to cover; those of set distances are about the bias-corrected "
-    "value."
+    "Bars are 95 % intervals, missing where none is known to cover; those of set distances are about the "
+    "bias-corrected value."
 )
 
 

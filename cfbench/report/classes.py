@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -55,9 +57,9 @@ def classes(scene: Scene) -> Plate | LeftOut:
     figure.supylabel("class of the query", fontsize=7)
     figure.supxlabel("class asked for", fontsize=7)
     what = (
-        f"Mean {scene.label(headline)} by the class of the query (down) and the class asked for (across), over queries "
-        f"and seeds. Grey: no query asks for this; dotted: fewer than {FEW} queries. Numbers of queries are in the data "
-        "file."
+        f"Mean {scene.label(headline)} by the class of the query (down) and the class asked for (across), over "
+        f"queries and seeds. Grey: no query asks for this; dotted: fewer than {FEW} queries. Numbers of queries are in "
+        "the data file."
     )
     return Plate("classes", title, caption(scene, what, drawn, intervals=False, styled=False), data, figure)
 
@@ -77,7 +79,7 @@ def _cells(scene: Scene, item: Item) -> pd.DataFrame:
     tables = pd.concat([entry.table.reset_index()[["source", "target", headline]] for entry in entries])
     found = tables.astype({headline: np.float64}).groupby(["source", "target"])[headline].agg(["mean", "size"])
     found = found.reset_index().rename(columns={"mean": "value"})
-    said = dict(zip(COLUMNS, facts(scene.board, item), strict=False))
+    said: dict[str, Any] = dict(zip(COLUMNS, facts(scene.board, item), strict=False))
     for class_, name in (("source", "source_name"), ("target", "target_name")):
         known = scene.classes
         found[name] = [printable(known[at]) if known and 0 <= at < len(known) else "" for at in found[class_]]

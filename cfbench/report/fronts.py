@@ -40,7 +40,9 @@ def pareto(scene: Scene) -> Plate | LeftOut:
                 if item.row.pareto:
                     panel.plot([x.value], [y.value], "o", markersize=8, mfc="none", mec="black", mew=0.5, zorder=1)
                 mark(panel, item.style, x, y)
-        _stairs(panel, [(x.value, y.value) for item in on_fronts[name] for x, y in [_point(item, name, headline)]], name)
+        _stairs(
+            panel, [(x.value, y.value) for item in on_fronts[name] for x, y in [_point(item, name, headline)]], name
+        )
         panel.set_xlabel(verbatim(scene.head(name)))
     panels[0].set_ylabel(verbatim(scene.head(headline)))
     panels[0].set_ylim(-0.03, 1.03)
@@ -51,9 +53,10 @@ def pareto(scene: Scene) -> Plate | LeftOut:
         f"{ringed}. Both by the values themselves, whatever their intervals."
     )
     data = scene.table(drawn, [headline, *names])
+    each = 1 + len(names)
     for name in names:
-        data[f"front_{name}"] = data["row"].isin([item.row.label for item in on_fronts[name]])
-    data["front_of_board"] = data["row"].isin([item.row.label for item in drawn if item.row.pareto])
+        data[f"front_{name}"] = np.repeat([item in on_fronts[name] for item in drawn], each)
+    data["front_of_board"] = np.repeat([item.row.pareto for item in drawn], each)
     return Plate("pareto", title, caption(scene, what, drawn), data, figure)
 
 
@@ -62,7 +65,9 @@ def _front(scene: Scene, name: str) -> list[Item]:
     ranked = [item for item in scene.items if item.row.status == "ranked"]
     criteria = (scene.rules.headline, name)
     signs = [-1 if is_higher_better(each) else 1 for each in criteria]
-    costs = np.array([[sign * item.row.value(each) for each, sign in zip(criteria, signs, strict=True)] for item in ranked])
+    costs = np.array(
+        [[sign * item.row.value(each) for each, sign in zip(criteria, signs, strict=True)] for item in ranked]
+    )
     kept = pareto_front(costs.reshape(len(ranked), 2))
     return [item for item, on_front in zip(ranked, kept, strict=True) if on_front]
 
@@ -109,8 +114,9 @@ def cost(scene: Scene) -> Plate | LeftOut:
     devices = sorted({item.row.record.cost.device for item in timed if item.row.record.cost})
     counts = ", ".join(scene.label(name) for name in _counts(scene))
     what = (
-        f"Seconds without set-up, as measured on {' and '.join(devices) or 'no known device'}, mean over seeds: machines "
-        f"differ, so that passes are the better comparison. Passes: {counts}, added up; the axis is linear below 1."
+        f"Seconds without set-up, as measured on {' and '.join(devices) or 'no known device'}, mean over seeds: "
+        f"machines differ, so that passes are the better comparison. Passes: {counts}, added up; the axis is linear "
+        "below 1."
     )
     data = scene.table(drawn, [headline, SECONDS, *_counts(scene)])
     return Plate("cost", title, caption(scene, what, drawn), data, figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from cfbench.board.rules import SECONDS
@@ -11,6 +10,7 @@ from cfbench.report.axes import ROW, mark, name_rows, new_figure, verbatim, wrap
 from cfbench.report.captions import caption
 from cfbench.report.scene import CLOSENESS, Estimate, LeftOut, Plate, Scene, is_higher_better
 from cfbench.report.style import REFERENCE, SMALL
+from cfbench.stats import Floats
 
 ACROSS = 3
 """Panels beside each other."""
@@ -51,17 +51,16 @@ def metrics(scene: Scene) -> Plate | LeftOut:
     import seaborn
 
     title = "All metrics"
-    names = scene.scored(scene.rules.metrics)
+    names = [name for name in scene.rules.metrics if any(item.estimate(name) for item in scene.whole)]
     if not names or len(scene.whole) < 2:
         return LeftOut("metrics", title, "it compares complete rows, and there are fewer than two")
     data = scene.table(scene.whole, names)
-    values = data.pivot_table("value", "metric", "row", sort=False, dropna=False).reindex(names)
-    values = values[[line for line in dict.fromkeys(data["row"])]]
-    places = values.apply(_places, axis=1, result_type="expand").set_axis(values.columns, axis=1)
+    values = data["value"].to_numpy().reshape(len(scene.whole), len(names))
+    places = np.stack([_places(column, name) for column, name in zip(values.T, names, strict=True)])
     figure = new_figure(0.105 * len(names) + 0.06 * max(len(item.label) for item in scene.whole) + 0.5)
     axis = figure.subplots()
     seaborn.heatmap(
-        places.astype(float),
+        places,
         ax=axis,
         vmin=0,
         vmax=1,
@@ -80,15 +79,15 @@ def metrics(scene: Scene) -> Plate | LeftOut:
     for tick, item in zip(axis.get_xticklabels(), scene.whole, strict=True):
         tick.set_color(REFERENCE if item.is_reference else "black")
     what = (
-        "Each metric from the worst of these rows to the best, by its value and direction alone; grey: not scored. Near "
-        "and sparse is whoever changes nothing, so read these rows beside the flip rate. Values, intervals and n are in "
-        "the data file."
+        "Each metric from the worst of these rows to the best, by its value and direction alone; grey: not scored. "
+        "Near and sparse is whoever changes nothing, so read these beside the flip rate. Values, intervals and n are "
+        "in the data file."
     )
     return Plate("metrics", title, caption(scene, what, scene.whole, intervals=False, styled=False), data, figure)
 
 
-def _places(values: pd.Series[float]) -> pd.Series[float]:
+def _places(values: Floats, name: str) -> Floats:
     """Where values lie between the worst (0) and the best (1) of them; halfway where all are equal."""
-    low, high = values.min(), values.max()
-    shares = (values - low) / (high - low) if high > low else values.where(values.isna(), 0.5)
-    return shares if is_higher_better(str(values.name)) else np.subtract(1, shares)
+    low, high = np.nanmin(values), np.nanmax(values)
+    shares = (values - low) / (high - low) if high > low else np.where(np.isnan(values), np.nan, 0.5)
+    return np.asarray(shares if is_higher_better(name) else 1 - shares)

@@ -40,11 +40,18 @@ def _definitions(rules: Rules) -> dict[str, str]:
     """What ranks, the front and the aggregate are, in the board's own words."""
     said = described(rules)
     aggregate = said["aggregate"]
-    return {"Ranks": said["ranking"], "Front": said["pareto_text"], aggregate["label"].capitalize(): aggregate["definition"]}
+    return {
+        "Ranks": said["ranking"],
+        "Front": said["pareto_text"],
+        aggregate["label"].capitalize(): aggregate["definition"],
+    }
 
 
 def _markdown(sections: Sequence[Section], rules: Rules, out: Path) -> str:
-    parts = [f"# {escaped(_title(rules))}\n", f"Made by `cfbench report` {version()}; every number is in the CSV files.\n"]
+    parts = [
+        f"# {escaped(_title(rules))}\n",
+        f"Made by `cfbench report` {version()}; every number is in the CSV files.\n",
+    ]
     parts += [f"- {escaped(name)}: {escaped(text)}\n" for name, text in _definitions(rules).items()]
     for section in sections:
         parts += [f"## {escaped(section.board.name)}\n", section.table.markdown(), f"{escaped(section.table.notes)}\n"]
@@ -57,7 +64,10 @@ def _markdown(sections: Sequence[Section], rules: Rules, out: Path) -> str:
                 f"{escaped(figure.caption)} ({files})\n",
             ]
         if section.left_out:
-            parts += ["### Left out\n", "".join(f"- {escaped(x.title)}: {escaped(x.reason)}\n" for x in section.left_out)]
+            parts += [
+                "### Left out\n",
+                "".join(f"- {escaped(x.title)}: {escaped(x.reason)}\n" for x in section.left_out),
+            ]
     return "\n".join(parts)
 
 

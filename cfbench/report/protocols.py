@@ -17,6 +17,9 @@ from cfbench.report.style import REFERENCE, SMALL
 TITLE = 16
 """Characters of a line beside a panel."""
 
+ALONE, OWN = "queries", "counterfactuals"
+"""What students are taught with, see :meth:`cfbench.boundary.Teaching.sets`; the others are compared with these."""
+
 BASELINES = ("|", "x", "+", "1", "2")
 """Markers of the parts of a score that are not about counterfactuals."""
 
@@ -39,9 +42,13 @@ def corruption(scene: Scene) -> Plate | LeftOut:
     kinds, drawn = list(dict.fromkeys(data["corruption"])), _drawn(scene, found)
     figure = new_figure(1.0 * len(found) + 0.25 + legend_height(drawn))
     panels = figure.subplots(
-        len(found), len(kinds) + 1, sharey="row", squeeze=False, gridspec_kw={"width_ratios": [1.0] * len(kinds) + [0.6]}
+        len(found),
+        len(kinds) + 1,
+        sharey="row",
+        squeeze=False,
+        gridspec_kw={"width_ratios": [1.0] * len(kinds) + [0.6]},
     )
-    for (row, (metric, each)), (column, kind) in product(enumerate(found.items()), enumerate(kinds)):
+    for (row, each), (column, kind) in product(enumerate(found.values()), enumerate(kinds)):
         panel = panels[row, column]
         for item, parts in each.items():
             curve = sorted((int(n.rpartition("-")[2]), v) for n, v in parts.items() if n.rpartition("-")[0] == kind)
@@ -78,15 +85,14 @@ def boundary(scene: Scene) -> Plate | LeftOut:
         return _not_run("boundary", title, "boundary")
     metric, each = next(iter(found.items()))
     drawn = [*each]
-    own = next(name for name in [*next(iter(each.values()))][::-1])
-    others = [name for name in next(iter(each.values())) if name != own]
+    others = [ALONE, *sorted({name for parts in each.values() for name in parts} - {ALONE, OWN})]
     figure = new_figure(ROW * len(drawn) + 0.75)
     left, right = figure.subplots(1, 2, sharey=True)
     for position, (item, parts) in enumerate(each.items()):
         for name, marker in zip(others, BASELINES, strict=False):
             if name in parts:
                 left.plot([parts[name]], [position], marker, color=REFERENCE, ms=4, mew=0.8)
-        left.plot([parts[own]], [position], **item.style.marks)
+        left.plot([parts[OWN]], [position], **item.style.marks)
         if gain := item.estimate(metric):
             mark(right, item.style, gain, Estimate(position))
     name_rows(left, drawn)
@@ -98,15 +104,17 @@ def boundary(scene: Scene) -> Plate | LeftOut:
         left.plot([], [], marker, color=REFERENCE, ms=4, mew=0.8, label=f"+ {name}" if at else name)[0]
         for at, (name, marker) in enumerate(zip(others, BASELINES, strict=False))
     ]
-    handles += left.plot([], [], "o", color="black", ms=4, label=f"+ {own} (coloured)")
+    handles += left.plot([], [], "o", color="black", ms=4, label=f"+ {OWN} (coloured)")
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handletextpad=0.1, columnspacing=0.8)
     what = (
-        f"Left: share of held-out real images on which small students say what the classifier says, taught with the "
-        f"{others[0]} alone or with more: {', '.join(others[1:])} of the same norm, or the {own} of the row. Right: the "
-        f"gain of the {own}; its interval is about other students and other real images."
+        "Left: share of held-out real images on which small students say what the classifier says, taught with the "
+        f"{ALONE} alone or with more: {', '.join(others[1:])} of the same norm, or the {OWN} of the row. Right: the "
+        f"gain of the {OWN}; its interval is about other students and other real images."
     )
     lines = [
-        (*facts(scene.board, item), metric, name, value) for item, parts in each.items() for name, value in parts.items()
+        (*facts(scene.board, item), metric, name, value)
+        for item, parts in each.items()
+        for name, value in parts.items()
     ]
     data = pd.DataFrame(lines, columns=[*COLUMNS[:7], "taught_with", "value"])
     gains = scene.table(drawn, [metric]).assign(taught_with="gain")
@@ -124,7 +132,7 @@ def _parts(scene: Scene, protocol: str) -> Parts:
     """The parts of the scores of a protocol, means over seeds, by metric and row; of the newest version only."""
     found: Parts = {}
     for metric in (name for name in METRICS.names() if metric_of(name).protocol == protocol):
-        rows = {}
+        rows: dict[Item, Mapping[str, float]] = {}
         scores = {item: item.score(metric) for item in scene.items}
         newest = max((score.version for score in scores.values() if score), default=0)
         for item, score in scores.items():
@@ -132,8 +140,8 @@ def _parts(scene: Scene, protocol: str) -> Parts:
                 continue
             each = [entry.record.scores[metric]["all"].details for entry in item.row.entries]
             details = [part for part in each if part]
-            if len(details) == len(each) and len({tuple(part) for part in details}) == 1:
-                rows[item] = {name: float(np.mean([part[name] for part in details])) for name in details[0]}
+            if len(details) == len(each) and len({frozenset(part) for part in details}) == 1:
+                rows[item] = {name: float(np.mean([part[name] for part in details])) for name in sorted(details[0])}
         if rows:
             found[metric] = rows
     return found

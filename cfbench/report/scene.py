@@ -15,9 +15,9 @@ from cfbench.board.boards import Board, is_reference
 from cfbench.board.closeness import LABEL
 from cfbench.board.ranking import Row
 from cfbench.board.rules import SECONDS, Rules
-from cfbench.markdown import printable
 from cfbench.comparison import Group, pooled
 from cfbench.dataset import Dataset
+from cfbench.markdown import printable
 from cfbench.record import Score
 from cfbench.registry import metric_of
 from cfbench.report.style import Palette, Style
@@ -46,7 +46,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A row of a board as it is drawn: ``label`` is its name on one line, cut where it is long. Equal only to itself."""
+    """A row of a board as it is drawn: ``label`` is its name on one line, cut where it is long."""
 
     row: Row
     label: str
@@ -66,7 +66,8 @@ class Item:
         if name == SECONDS:
             return None if row.seconds is None else Estimate(row.seconds, n=row.record.queries.done)
         if name == CLOSENESS:
-            return row.aggregate and Estimate(row.aggregate.value, row.aggregate.interval, row.aggregate.n)
+            mean = row.aggregate
+            return Estimate(mean.value, mean.interval, mean.n) if mean else None
         score = self.score(name)
         if score is None or score.value is None:
             return None
@@ -163,7 +164,9 @@ def scene_of(board: Board, rules: Rules, palette: Palette, dataset: Dataset | No
         label = _cut(printable(row.label))
         names[label] += 1
         label = label if names[label] == 1 else f"{label} #{names[label]}"
-        items.append(Item(row, label, palette.style(*kind, setting=seen[kind], hollow=row.status == "partial"), kind[1]))
+        items.append(
+            Item(row, label, palette.style(*kind, setting=seen[kind], hollow=row.status == "partial"), kind[1])
+        )
         seen[kind] += 1
     return Scene(board, rules, dataset, tuple(items))
 

@@ -97,13 +97,15 @@ def _latex_cell(cell: Cell) -> str:
 def table_of(scene: Scene) -> Table:
     """The board's rows by status and rank, with the criteria that decide and the aggregate."""
     rules = scene.rules
-    names = scene.scored((rules.headline, FLIPS, *(name for name in rules.pareto if name != SECONDS), CLOSENESS, SECONDS))
+    names = scene.scored(
+        (rules.headline, FLIPS, *(name for name in rules.pareto if name != SECONDS), CLOSENESS, SECONDS)
+    )
     with_interval = {rules.headline, CLOSENESS}
     lines = [_line(item, names, with_interval, rules.headline) for item in scene.items]
     notes = (
-        f"{scene.question}. Means over all queries, failed ones counted as unchanged; 95 % intervals in brackets. Ranks "
-        f"are those that paired, Holm-corrected tests of {scene.label(rules.headline)} leave open; in bold the rows that "
-        f"no other ranked row beats beyond chance. Blank: not scored."
+        f"{scene.question}. Means over all queries, failed ones counted as unchanged; 95 % intervals in brackets. "
+        f"Ranks are those that paired, Holm-corrected tests of {scene.label(rules.headline)} leave open; in bold the "
+        "rows that no other ranked row beats beyond chance. Blank: not scored."
     )
     return Table(tuple(scene.head(name) for name in names), tuple(lines), notes)
 
