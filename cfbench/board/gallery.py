@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cfbench.board.boards import Board
+from cfbench.board.entries import GALLERY, Entry
 from cfbench.board.publishing import gallery_positions
 from cfbench.dataset import Dataset
 from cfbench.errors import CfbenchError, CorruptFile
@@ -56,8 +57,8 @@ def gallery_of(board: Board, dataset: Dataset) -> Gallery | None:
         return None
 
 
-def pictures_of(png: bytes, like: Tensor) -> Tensor:
-    """The images of a gallery's PNG file, of the number and form of ``like``, uint8 ``[N, C, H, W]``.
+def pictures_of(entry: Entry, like: Tensor) -> Tensor:
+    """The images in the gallery of an entry, of the number and form of ``like``, uint8 ``[N, C, H, W]``.
 
     Raises:
         CorruptFile: it is no picture, or has not the form of :func:`cfbench.board.publishing.gallery_png` of so many.
@@ -65,18 +66,19 @@ def pictures_of(png: bytes, like: Tensor) -> Tensor:
     from PIL import Image
 
     count, channels, height, width = like.shape
+    path = entry.run.path / GALLERY
     expected = (count * width, height), "L" if channels == 1 else "RGB"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with Image.open(BytesIO(png), formats=["PNG"]) as picture:
+            with Image.open(BytesIO(entry.gallery or b""), formats=["PNG"]) as picture:
                 if (picture.size, picture.mode) != expected:
                     raise CorruptFile(
-                        f"a gallery is a picture of {picture.size} pixels, {picture.mode}; expected {expected[0]}, "
-                        f"{expected[1]}: publish the run again with cfbench leaderboard add RUN"
+                        f"{path} is of {picture.size} pixels, {picture.mode}; expected {expected[0]}, {expected[1]}; "
+                        "publish the run again with: cfbench leaderboard add RUN"
                     )
                 pixels = np.array(picture, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
-        raise CorruptFile(f"a gallery is no PNG picture: {error}; publish the run again") from error
+        raise CorruptFile(f"{path} is no PNG picture: {error}; publish the run again") from error
     images = torch.from_numpy(pixels.reshape(height, count, width, channels))
     return images.permute(1, 3, 0, 2).contiguous()

@@ -36,13 +36,9 @@ def report(
     rules = rules_of(places, RECORDS)
     entries = read_all(places)
     say = partial(Console().print, markup=False, soft_wrap=True, highlight=False)
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    errors = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    progress = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
     sections = []
     with progress:
         task = progress.add_task("drawing the first board")

@@ -115,7 +115,9 @@ def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[s
         "tell curves with other values of the other parameters apart."
     )
     data = scene.table(drawn, names)
-    return Plate(f"ablation-{method}", f"Ablation of {printable(method)}", caption(scene, what, drawn), data, figure)
+    return Plate(
+        f"ablation-{method}", f"Ablation of {printable(method)}", caption(scene, what, drawn, absent=""), data, figure
+    )
 
 
 def _places(curves: Sequence[Curve]) -> dict[str, float]:

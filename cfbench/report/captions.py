@@ -12,12 +12,21 @@ INTERVALS = (
 )
 
 
-def caption(scene: Scene, what: str, items: Sequence[Item], *, intervals: bool = True, styled: bool = True) -> str:
+def caption(
+    scene: Scene,
+    what: str,
+    items: Sequence[Item],
+    *,
+    intervals: bool = True,
+    styled: bool = True,
+    absent: str = "not scored",
+) -> str:
     """What a figure shows, on which queries, and what its marks mean.
 
     Args:
         what: its first sentences. items: rows that are drawn. intervals: whether it has intervals of scores.
-        styled: whether it draws the rows' markers.
+        styled: whether it draws the rows' markers. absent: why other rows are not drawn; empty where it goes without
+            saying.
     """
     parts = [f"{scene.question}. {what}"]
     if intervals:
@@ -28,9 +37,9 @@ def caption(scene: Scene, what: str, items: Sequence[Item], *, intervals: bool =
     if any(map(_is_partial, items)):
         marks = "Hollow or pale markers" if styled else "Rows called partial"
         parts.append(f"{marks}: partial runs ({', '.join(_partial(item) for item in items if _is_partial(item))}).")
-    absent = [item.label for item in scene.items if item not in items]
-    if absent:
-        parts.append(f"Not drawn: {', '.join(absent)}.")
+    others = [item.label for item in scene.items if item not in items]
+    if others and absent:
+        parts.append(f"Left out, {absent}: {', '.join(others)}.")
     if any(item.label.endswith("…") or " #" in item.label for item in items):
         parts.append("Names that are cut are whole in the data file.")
     return " ".join(parts)

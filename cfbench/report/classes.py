@@ -61,7 +61,13 @@ def classes(scene: Scene) -> Plate | LeftOut:
         f"queries and seeds. Grey: no query asks for this; dotted: fewer than {FEW} queries. Numbers of queries are in "
         "the data file."
     )
-    return Plate("classes", title, caption(scene, what, drawn, intervals=False, styled=False), data, figure)
+    return Plate(
+        "classes",
+        title,
+        caption(scene, what, drawn, intervals=False, styled=False, absent="partial or without values a query"),
+        data,
+        figure,
+    )
 
 
 def _colour(item: Item) -> str:

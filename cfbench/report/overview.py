@@ -83,7 +83,13 @@ def metrics(scene: Scene) -> Plate | LeftOut:
         "Near and sparse is whoever changes nothing, so read these beside the flip rate. Values, intervals and n are "
         "in the data file."
     )
-    return Plate("metrics", title, caption(scene, what, scene.whole, intervals=False, styled=False), data, figure)
+    return Plate(
+        "metrics",
+        title,
+        caption(scene, what, scene.whole, intervals=False, styled=False, absent="partial"),
+        data,
+        figure,
+    )
 
 
 def _places(values: Floats, name: str) -> Floats:

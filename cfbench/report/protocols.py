@@ -20,6 +20,8 @@ TITLE = 16
 ALONE, OWN = "queries", "counterfactuals"
 """What students are taught with, see :meth:`cfbench.boundary.Teaching.sets`; the others are compared with these."""
 
+OTHERS = "not run on altered queries"
+
 BASELINES = ("|", "x", "+", "1", "2")
 """Markers of the parts of a score that are not about counterfactuals."""
 
@@ -74,7 +76,8 @@ def corruption(scene: Scene) -> Plate | LeftOut:
         "with its counterfactual. Right: the mean over all corruptions; curves have no intervals of their own."
     )
     means = scene.table(drawn, [*found]).assign(corruption="mean")
-    return Plate("corruption", title, caption(scene, what, drawn), pd.concat([data, means]), figure)
+    both = pd.concat([data, means]).astype({"severity": "Int64", "n": "Int64"})
+    return Plate("corruption", title, caption(scene, what, drawn, absent=OTHERS), both, figure)
 
 
 def boundary(scene: Scene) -> Plate | LeftOut:
@@ -118,7 +121,8 @@ def boundary(scene: Scene) -> Plate | LeftOut:
     ]
     data = pd.DataFrame(lines, columns=[*COLUMNS[:7], "taught_with", "value"])
     gains = scene.table(drawn, [metric]).assign(taught_with="gain")
-    return Plate("boundary", title, caption(scene, what, drawn), pd.concat([data, gains]), figure)
+    both = pd.concat([data, gains]).astype({"n": "Int64"})
+    return Plate("boundary", title, caption(scene, what, drawn, absent=OTHERS), both, figure)
 
 
 def _not_run(name: str, title: str, protocol: str) -> LeftOut:

@@ -54,7 +54,7 @@ def ranks(scene: Scene) -> Plate | LeftOut:
         ("group", [item.row.group for item in drawn]),
     ):
         data[name] = values
-    return Plate("ranks", title, caption(scene, what, drawn), data, figure)
+    return Plate("ranks", title, caption(scene, what, drawn, absent="not ranked"), data, figure)
 
 
 def gap(scene: Scene) -> Plate | LeftOut:

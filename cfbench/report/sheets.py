@@ -34,7 +34,7 @@ def sheet(scene: Scene) -> Plate | LeftOut:
         return LeftOut("sheet", title, "no record has pictures of the queries that are here")
     rows = {"query": gallery.queries}
     for item in drawn:
-        rows[verbatim(item.label)] = pictures_of(item.row.entries[0].gallery or b"", gallery.queries)
+        rows[verbatim(item.label)] = pictures_of(item.row.entries[0], gallery.queries)
     names = scene.classes
     captions = [
         "\n".join(textwrap.wrap(printable(f"{names[source]} → {names[target]}"), WRAP))
@@ -62,4 +62,10 @@ def sheet(scene: Scene) -> Plate | LeftOut:
         ],
         columns=[*COLUMNS[:6], "query_id", "source", "target", "flipped"],
     )
-    return Plate("sheet", title, caption(scene, what, drawn, intervals=False, styled=False), data, figure)
+    return Plate(
+        "sheet",
+        title,
+        caption(scene, what, drawn, intervals=False, styled=False, absent="without pictures"),
+        data,
+        figure,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cfbench.board.rules import SECONDS
-from cfbench.markdown import escaped, markdown_table, number
+from cfbench.markdown import escaped, markdown_table
 from cfbench.report.latex import latex
 from cfbench.report.ranks import FLIPS
 from cfbench.report.scene import CLOSENESS, Item, Scene
@@ -85,6 +85,11 @@ class Table:
         return "\n".join([*out, "    \\bottomrule", "  \\end{tabular}", "\\end{table*}"]) + "\n"
 
 
+def three_digits(value: float) -> str:
+    """Three significant digits, also where the last ones are zeros; nothing is a plain 0."""
+    return f"{value:#.3g}".rstrip(".") if value else "0"
+
+
 def _starred(cell: Cell) -> str:
     return f"**{cell.value}**" if cell.bold else cell.value
 
@@ -117,9 +122,9 @@ def _line(item: Item, names: Sequence[str], with_interval: set[str], headline: s
         found = item.estimate(name)
         interval = ""
         if found and found.interval and name in with_interval:
-            interval = f"[{number(found.interval[0])}, {number(found.interval[1])}]"
+            interval = f"[{three_digits(found.interval[0])}, {three_digits(found.interval[1])}]"
         is_best = name == headline and rank is not None and rank[0] == 1
-        cells.append(Cell(number(found.value) if found else "", interval, bool(found) and is_best))
+        cells.append(Cell(three_digits(found.value) if found else "", interval, bool(found) and is_best))
     shown = "" if rank is None else str(rank[0]) if rank[0] == rank[1] else f"{rank[0]}-{rank[1]}"
     name = item.label
     if item.row.status == "partial":
