@@ -82,7 +82,8 @@ def _is_number(value: object) -> bool:
 def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[str]) -> Plate:
     parameters = list(dict.fromkeys(curve.parameter for curve in curves))
     drawn = [item for item in scene.items if any(item in curve.items for curve in curves)]
-    figure = new_figure(1.05 * len(parameters) + 0.2)
+    words = {curve.parameter for curve in curves if not all(map(_is_number, curve.values))}
+    figure = new_figure(1.05 * len(parameters) + 0.45 * len(words) + 0.2)
     panels = figure.subplots(len(parameters), len(names), squeeze=False)
     for row, parameter in zip(panels, parameters, strict=True):
         mine = [curve for curve in curves if curve.parameter == parameter]
@@ -107,6 +108,7 @@ def _plate(scene: Scene, method: str, curves: Sequence[Curve], names: Sequence[s
             _name_values(panel, mine, places)
             panel.set_xlabel(verbatim(printable(parameter)))
             panel.grid(axis="y")
+            panel.margins(y=0.12)
     for panel, name in zip(panels[0], names, strict=True):
         panel.set_title(verbatim(scene.head(name)), fontsize=SMALL + 0.5)
     figure.suptitle(verbatim(printable(method)), fontsize=7)
@@ -130,13 +132,14 @@ def _places(curves: Sequence[Curve]) -> dict[str, float]:
 
 def _name_values(panel: Axes, curves: Sequence[Curve], places: dict[str, float]) -> None:
     """Label the axis of a parameter."""
-    numbers = [value for curve in curves for value in curve.values]
-    if not all(map(_is_number, numbers)):
-        names = [printable(text.strip('"')) for text in places]
+    values = [value for curve in curves for value in curve.values]
+    if not all(map(_is_number, values)):
+        shown = {canonical_json(value): value if isinstance(value, str) else canonical_json(value) for value in values}
+        names = [printable(shown[text]) for text in places]
         cut = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
-        panel.set_xticks(list(places.values()), [verbatim(name) for name in cut], rotation=30)
+        panel.set_xticks(list(places.values()), [verbatim(name) for name in cut], rotation=90)
         panel.set_xlim(-0.5, len(places) - 0.5)
-    elif min(numbers) > 0 and max(numbers) / min(numbers) >= DECADES:
+    elif min(values) > 0 and max(values) / min(values) >= DECADES:
         panel.set_xscale("log")
         panel.minorticks_off()
-        panel.set_xticks(sorted(set(numbers)), [f"{value:g}" for value in sorted(set(numbers))])
+        panel.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from cfbench.board.rules import SECONDS
 from cfbench.board.significance import pareto_front
@@ -44,6 +45,7 @@ def pareto(scene: Scene) -> Plate | LeftOut:
             panel, [(x.value, y.value) for item in on_fronts[name] for x, y in [_point(item, name, headline)]], name
         )
         panel.set_xlabel(verbatim(scene.head(name)))
+        panel.xaxis.set_major_locator(MaxNLocator(4))
     panels[0].set_ylabel(verbatim(scene.head(headline)))
     panels[0].set_ylim(-0.03, 1.03)
     add_legend(figure, drawn)
@@ -108,6 +110,7 @@ def cost(scene: Scene) -> Plate | LeftOut:
         panel.set_xlabel(label)
         panel.minorticks_off()
         panel.margins(x=0.1)
+    panels[1].set_xlim(-0.3, 2 * max([_passes(scene, item) or 1.0 for item in counted], default=1.0))
     panels[0].set_ylabel(verbatim(scene.head(headline)))
     panels[0].set_ylim(-0.03, 1.03)
     add_legend(figure, drawn)

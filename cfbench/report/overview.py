@@ -36,7 +36,7 @@ def overview(scene: Scene) -> Plate | LeftOut:
         name_rows(panel, scene.items)
         panel.set_title(wrapped(scene.head(name), TITLE), fontsize=SMALL + 0.5)
         panel.margins(x=0.1)
-        panel.xaxis.set_major_locator(MaxNLocator(3, min_n_ticks=2))
+        panel.xaxis.set_major_locator(MaxNLocator(2, min_n_ticks=2))
     for panel in panels[:, 1:].flat:
         panel.tick_params(labelleft=False)
     for panel in panels.flat[len(names) :]:

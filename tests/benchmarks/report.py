@@ -2,8 +2,8 @@
 
     python tests/benchmarks/report.py [--records 100] [--tasks 6] [--seeds 1] [--queries 1000]
 
-Prints the seconds of each stage, of one thread. Records have all metrics of the board and galleries, which are not drawn,
-as the tasks are made up.
+Prints the seconds of each stage, of one thread. Records have all metrics of the board and galleries, which are not
+drawn, as the tasks are made up.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from leaderboard import timed, write_records
 from published import board_folder
 
 from cfbench.report.build import draw_boards
 from cfbench.report.page import write_pages
 from cfbench.report.records import read_all, rules_of
+from leaderboard import timed, write_records
 
 
 def main() -> None:
@@ -43,10 +43,8 @@ def main() -> None:
                 sections = list(draw_boards(entries, rules, out))
             with timed("pages"):
                 _, html = write_pages(sections, rules, out)
-        figures = sum(len(section.figures) for section in sections)
-        print(
-            f"{len(entries)} records, {len(sections)} boards, {figures} figures, page {html.stat().st_size / 1e6:.1f} MB"
-        )
+        figures, size = sum(len(section.figures) for section in sections), html.stat().st_size / 1e6
+        print(f"{len(entries)} records, {len(sections)} boards, {figures} figures, page {size:.1f} MB")
 
 
 if __name__ == "__main__":
