@@ -52,7 +52,6 @@ def report(
         for each in section.left_out:
             say(f"  left out, {each.title}: {each.reason}")
     size, folder = html.stat().st_size / 1e6, shown(sections[0].folder)
-    say(
-        f"report: {shown(html)} ({size:.1f} MB) and {shown(markdown)}, from {len(entries)} record{'s' * (len(entries) != 1)}"
-    )
+    made = f"{len(entries)} record{'s' * (len(entries) != 1)}"
+    say(f"report: {shown(html)} ({size:.1f} MB) and {shown(markdown)}, from {made}")
     say(f"next: open {shown(html)} in a browser; a paper takes the PDF files and table.tex of {folder}")

@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +13,14 @@ import pandas as pd
 import pytest
 from commands import exit_code
 from published import NETWORKS, board_folder, shares, write_entry
-from reported import QUERIES, SETTINGS, N, add_scores, corrupted, write_board
+from reported import BOARD, SETTINGS, N, Run, add_scores, corrupted, write_board
 
 from cfbench.board.boards import Board, boards_of
 from cfbench.board.entries import read_entries
 from cfbench.board.rules import Rules
 
-BOARD = "squares@v1-near"
 DRAWN = {"overview", "metrics", "ranks", "gap", "pareto", "cost", "classes", "ablation-mine"}
 SUFFIXES = (".pdf", ".png", ".csv", ".txt")
-
-Run = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +42,6 @@ def out(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def board(records: Path) -> Board:
     [board] = boards_of(read_entries(records), Rules.beside(records))
     return board
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """What ``cfbench report`` prints on stdout when all is well."""
-
-    def call(*arguments: str | Path) -> str:
-        assert exit_code("report", *arguments) == 0
-        return capsys.readouterr().out
-
-    return call
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Run:
-    """What it prints on stderr, in one line, when it ends with exit code 2."""
-
-    def call(*arguments: str | Path) -> str:
-        assert exit_code("report", *arguments) == 2
-        output = capsys.readouterr()
-        assert output.out == ""
-        assert output.err.startswith("error: ")
-        assert output.err.count("\n") == 1
-        return output.err
-
-    return call
 
 
 def read(out: Path, name: str) -> pd.DataFrame:
@@ -245,51 +214,6 @@ def test_a_row_without_the_headline(run: Run, tmp_path: Path) -> None:
     data = read(tmp_path / "report", "overview").set_index(["row", "metric"])
     assert np.isnan(data.loc["blank", "oracle_agreed_flip"]["value"])
     assert "blank" not in set(read(tmp_path / "report", "classes")["row"])
-
-
-class _Elements(HTMLParser):
-    """Names and attributes of all elements of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-HOSTILE = (
-    "<img src=x onerror=alert(1)>",
-    "</td><script>alert(2)</script>",
-    "a|b`c`*d*\\_$\\input{x}$",
-    "% & # ~ ^ \u202eow\u2028ned",
-    "$\\frac{$",
-)
-
-
-def test_names_of_others_are_shown_as_they_are(run: Run, tmp_path: Path) -> None:
-    records = board_folder(tmp_path)
-    write_entry(records, "pgd", shares(N, 0.2, 0), table=QUERIES)
-    for index, name in enumerate(HOSTILE):
-        write_entry(records, "m", shares(N, 0.5, index), key={"parameters": {"p": name}}, table=QUERIES)
-    printed = run(records, "--out", tmp_path / "report")
-    assert "\u202e" not in printed
-    folder = tmp_path / "report" / BOARD
-    html = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    elements = _Elements(html).found
-    assert {"script", "base", "iframe", "svg"} & {tag for tag, _ in elements} == set()
-    assert all((attributes["src"] or "").startswith("data:image/png") for tag, attributes in elements if tag == "img")
-    assert [name for _, attributes in elements for name in attributes if name.startswith("on")] == []
-    assert "m p=&lt;img src=x onerror=" in html
-    markdown = (folder / "table.md").read_text(encoding="utf-8")
-    assert "<" not in markdown
-    assert {line.count(" | ") for line in markdown.splitlines()} == {len(markdown.splitlines()[0].split(" | ")) - 1}
-    latex = (folder / "table.tex").read_text(encoding="utf-8")
-    assert "\\input{" not in latex
-    assert "m p=a\\textbar{}b`c`*d*\\textbackslash{}\\_\\$" in latex
-    for path in (folder / "table.tex", folder / "table.md", folder / "overview.txt", tmp_path / "report" / "report.md"):
-        assert {"\u202e", "\u2028"}.isdisjoint(path.read_text(encoding="utf-8"))
 
 
 def test_an_unpublished_run_is_drawn_beside_the_records(run: Run, refused: Run, tmp_path: Path) -> None:

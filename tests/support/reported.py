@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from published import shares, write_entry
+
+BOARD = "squares@v1-near"
+"""Name of the board that is written where no other task is named."""
+
+Run = Callable[..., str]
+"""Calls a command and gives what it prints."""
 
 N = 100
 SETTINGS = (5, 50, 500)
