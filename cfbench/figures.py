@@ -38,14 +38,24 @@ def strip(query: Tensor, counterfactual: Tensor, *, titles: tuple[str, str]) -> 
     return figure
 
 
-def contact_sheet(rows: Mapping[str, Tensor], *, title: str, columns: int) -> Figure:
+def contact_sheet(
+    rows: Mapping[str, Tensor],
+    *,
+    title: str,
+    columns: int,
+    captions: Sequence[str] = (),
+    inches: float | None = None,
+    fontsize: float = 8,
+) -> Figure:
     """Rows of images under one title, at their own pixels.
 
     Args:
         rows: 8-bit images ``[N, C, H, W]`` (C = 1 or 3) by the name of their row, of one shape, N at most ``columns``.
-        title: above them all. columns: images a row that there is room for.
+        title: above them all. columns: images a row that there is room for. captions: text below each column.
+        inches: width of the images of a row together, by default .6 a column. fontsize: of the rows' names.
     """
-    figure, _ = _sheet(rows, title, columns)
+    figure, axis = _sheet(rows, title, columns, inches=inches, fontsize=fontsize)
+    _caption(axis, next(iter(rows.values())), captions)
     return figure
 
 
@@ -67,9 +77,7 @@ def change_sheet(
     rows = {"query": queries, "counterfactual": counterfactuals, "difference": coloured.permute(0, 3, 1, 2)}
     in_colour = {name: images.cpu().expand(-1, 3, -1, -1) for name, images in rows.items()}
     figure, axis = _sheet(in_colour, title, len(captions), margins=(2.3, 0.9))
-    width = queries.shape[3]
-    places = [column * (width + _gap(queries)) + width / 2 for column in range(len(captions))]
-    axis.set_xticks(places, captions, fontsize=6)
+    _caption(axis, queries, captions)
     figure.colorbar(ScalarMappable(norm, colours), ax=axis, shrink=0.8, pad=0.01).ax.tick_params(labelsize=7)
     return figure
 
@@ -84,8 +92,21 @@ def _gap(images: Tensor) -> int:
     return max(1, images.shape[2] // 16)
 
 
+def _caption(axis: Axes, images: Tensor, captions: Sequence[str]) -> None:
+    """Write text below the columns of a sheet of images of this shape."""
+    width = images.shape[3]
+    places = [column * (width + _gap(images)) + width / 2 for column in range(len(captions))]
+    axis.set_xticks(places, captions, fontsize=6)
+
+
 def _sheet(
-    rows: Mapping[str, Tensor], title: str, columns: int, *, margins: tuple[float, float] = (1.5, 0.5)
+    rows: Mapping[str, Tensor],
+    title: str,
+    columns: int,
+    *,
+    margins: tuple[float, float] = (1.5, 0.5),
+    inches: float | None = None,
+    fontsize: float = 8,
 ) -> tuple[Figure, Axes]:
     """A sheet and its axis; ``margins`` are inches beside and above or below the images."""
     from matplotlib.figure import Figure
@@ -99,13 +120,13 @@ def _sheet(
         for column, image in enumerate(images):
             left = column * (width + gap)
             sheet[:, top : top + height, left : left + width] = image.cpu()
-    inches = 0.6 * columns
+    inches = inches or 0.6 * columns
     size = inches + margins[0], inches * sheet.shape[1] / sheet.shape[2] + margins[1]
     figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
     axis.imshow(sheet.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     _frame(axis, title)
-    axis.set_yticks([row * (height + gap) + height / 2 for row in range(len(rows))], list(rows), fontsize=8)
+    axis.set_yticks([row * (height + gap) + height / 2 for row in range(len(rows))], list(rows), fontsize=fontsize)
     axis.tick_params(length=0)
     for spine in axis.spines.values():
         spine.set_visible(False)

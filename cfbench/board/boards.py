@@ -126,9 +126,14 @@ def _is_complete(run: Run, n: int) -> bool:
 
 
 def _first_status(entry: Entry, rules: Rules) -> Status:
-    """What is known of a complete row before it is compared: references are the keepers' own, or know the answer."""
+    """What is known of a complete row before it is compared."""
+    return "reference" if is_reference(entry, rules) else "unranked"
+
+
+def is_reference(entry: Entry, rules: Rules) -> bool:
+    """Whether an entry shows what scores mean, complete or not: the keepers' own, or one that knows the answer."""
     is_own = entry.submission is None and entry.record.key.method in rules.references
-    return "reference" if is_own or entry.record.card.track == REFERENCE_TRACK else "unranked"
+    return is_own or entry.record.card.track == REFERENCE_TRACK
 
 
 def _versions(entries: Sequence[Entry]) -> dict[str, int]:

@@ -13,16 +13,15 @@ import numpy as np
 from cfbench.board.boards import Board, boards_of
 from cfbench.board.closeness import DEFINITION, LABEL
 from cfbench.board.entries import Entry, read_entries
-from cfbench.board.publishing import gallery_png, gallery_positions
+from cfbench.board.gallery import dataset_of, gallery_of
+from cfbench.board.publishing import gallery_png
 from cfbench.board.ranking import STATUSES, Row
 from cfbench.board.rules import SECONDS, Rules
 from cfbench.dataset import Dataset
-from cfbench.errors import CfbenchError
 from cfbench.files import content_hash
 from cfbench.provenance import version
 from cfbench.record import Score
-from cfbench.registry import load_dataset, metric_of
-from cfbench.task import Task
+from cfbench.registry import metric_of
 
 RANKING = (
     "Only complete runs on the same queries, judged by the same networks and versions of metrics, are ranked together. "
@@ -55,14 +54,15 @@ def board_data(boards: Sequence[Board], rules: Rules) -> dict[str, Any]:
         "title": rules.title,
         "cfbench": version(),
         "built": datetime.now(UTC).date().isoformat(),
-        "rules": _rules(rules),
+        "rules": described(rules),
         "metrics": {name: _metric(name, label) for name, label in rules.metrics.items()},
         "tasks": [_task(board) for board in boards],
         "rows": [_row(board, row) for board in boards for row in board.rows],
     }
 
 
-def _rules(rules: Rules) -> dict[str, Any]:
+def described(rules: Rules) -> dict[str, Any]:
+    """What the rules say, with their definitions in words."""
     labels = {SECONDS: "seconds a query", **rules.metrics}
     names = {"gate": rules.gate, "far": rules.far, "headline": labels[rules.headline]}
     names |= {"distance": labels[rules.distance], "criteria": ", ".join(labels[name] for name in rules.pareto)}
@@ -99,7 +99,7 @@ def _metric(name: str, label: str) -> dict[str, Any]:
 
 def _task(board: Board) -> dict[str, Any]:
     key = board.record.key
-    dataset = _dataset(key.task)
+    dataset = dataset_of(board)
     judges: dict[str, str] = {}
     for score in (score for row in board.rows for score in row.scores.values()):
         judges |= dict(token.split("@", 1) for token in (score.network or "").split() if "@" in token)
@@ -121,32 +121,17 @@ def _task(board: Board) -> dict[str, Any]:
     }
 
 
-def _dataset(key: str) -> Dataset | None:
-    """The data set of a task, or None where this release does not know it."""
-    try:
-        return load_dataset(key)
-    except CfbenchError:
-        return None
-
-
 def _queries(board: Board, dataset: Dataset) -> dict[str, Any] | None:
     """The gallery's queries; None where they may not be shown, are not here, or are others than the entries'."""
-    key = board.record.key
-    if not dataset.shareable or not any(entry.gallery for row in board.rows for entry in row.entries):
+    found = gallery_of(board, dataset)
+    if found is None:
         return None
-    try:
-        task = Task(dataset, targets=key.targets, split=key.split, classifier=key.classifier)
-        if dataset.split_hash != key.split_hash or len(task) != board.n:
-            return None
-        positions = gallery_positions(board.n)
-        return {
-            "queries": _data_url(gallery_png(task.stored[positions])),
-            "sources": task.sources[positions].tolist(),
-            "targets": task.targets[positions].tolist(),
-            "ids": task.queries["query_id"].iloc[positions].tolist(),
-        }
-    except CfbenchError:
-        return None
+    return {
+        "queries": _data_url(gallery_png(found.queries)),
+        "sources": found.sources,
+        "targets": found.targets,
+        "ids": found.ids,
+    }
 
 
 def _data_url(png: bytes) -> str:

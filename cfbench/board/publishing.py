@@ -86,7 +86,7 @@ def publish(
     where = run_path(Path(), record.key)
     if len(where.parts) != 2 or where.is_absolute() or ".." in where.parts:
         raise InvalidParameter(f"{folder} cannot be named on the board: {str(where)!r} is no folder in a folder")
-    pictures = _pictures(folder, record)
+    pictures = gallery_images(folder, record)
     shareable = (dataset or load_dataset(record.key.task)).shareable
     try:
         records.mkdir(parents=True, exist_ok=True)
@@ -110,8 +110,12 @@ def publish(
     return place
 
 
-def _pictures(folder: Path, record: Record) -> Tensor | None:
-    """The counterfactuals of the gallery's queries ``[N, C, H, W]``; None where some are not there."""
+def gallery_images(folder: Path, record: Record) -> Tensor | None:
+    """The counterfactuals of the gallery's queries ``[N, C, H, W]`` in a run's folder; None where some are not there.
+
+    Raises:
+        RunMismatch: the images are not those that were scored. CorruptFile: a shard is damaged.
+    """
     wanted = gallery_positions(record.queries.expected)
     found: dict[int, Tensor] = {}
     digest = hashlib.sha256()

@@ -15,13 +15,14 @@ from cfbench.cli.explain import explain
 from cfbench.cli.leaderboard import leaderboard
 from cfbench.cli.listing import list_things
 from cfbench.cli.new import new
-from cfbench.cli.options import printable
 from cfbench.cli.prepare import prepare
+from cfbench.cli.report import report
 from cfbench.cli.score import score
 from cfbench.cli.status import status
 from cfbench.cli.study import study
 from cfbench.cli.submit import submit
 from cfbench.errors import CfbenchError
+from cfbench.markdown import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,7 @@ app.command()(score)
 app.command()(compare)
 app.command()(status)
 app.command()(study)
+app.command()(report)
 app.command()(new)
 app.command()(check)
 app.command()(submit)

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cfbench.cli.options import printable
-from cfbench.markdown import number
+from cfbench.markdown import number, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -126,11 +126,6 @@ def make_method(name: str, settings: list[str] | None, *, quick: bool = False) -
     return method
 
 
-def printable(text: str) -> str:
-    """``text`` on one line, without the codes by which text of others could control a terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
 def shown(path: Path) -> str:
     """``path`` relative to where the user stands, if it is below."""
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfbench.cli.options import TaskOption, dataset_of, make_task, printable, shown
-from cfbench.markdown import number
+from cfbench.cli.options import TaskOption, dataset_of, make_task, shown
+from cfbench.markdown import number, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

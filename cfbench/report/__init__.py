@@ -1,0 +1,1 @@
+"""Figures, tables and a page of published records, fit for a paper."""
