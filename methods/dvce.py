@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,7 +26,8 @@ class DVCE(Method):
     the gradient of log R_t(x_k), R being an adversarially robust classifier, and v the direction of the gradient of
     ``|x_k - x|_1``; all three with respect to z_k, through the model.
 
-    Costs ``depth`` passes of the model, with three gradients each, and as many of F and R.
+    Costs ``depth`` passes of the model, all but the last with three gradients, and one of F and of R beside each of
+    those.
 
     Our reading: where the two classifiers disagree so much that the projection on the cone is 0, the nearest direction
     of the cone; no pull in the last step, which has no variance; where the model works in latents, lengths are those of
@@ -79,9 +81,10 @@ class DVCE(Method):
             lambda made: (made - images).abs().flatten(1).sum(1),
         )
         noised = chain.noised(codec.encode(images), self.random.normal(*shape), chain.depth)
-        for level in range(chain.depth, 0, -1):
+        for level in range(chain.depth, 1, -1):
             clean, (explained, robust, distance) = chain.slopes(noised, level, terms)
             pull = self.target * nearest_in_cone(robust, explained, self.angle) - self.distance * unit(distance)
             strength = chain.variance(level) * length(chain.mean(noised, clean, level))
             noised = chain.step(noised, clean, level, self.random.normal(*shape)) + strength * pull
-        return codec.decode(noised).clamp(0, 1)
+        with torch.no_grad():
+            return codec.decode(chain.clean(noised, 1)).clamp(0, 1)

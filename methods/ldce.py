@@ -51,11 +51,11 @@ class LDCE(Method):
     def __init__(
         self,
         *,
-        target: float = 25.0,
-        distance: float = 3.0,
+        target: float = 60.0,
+        distance: float = 10.0,
         angle: float = 55.0,
         steps: int = 40,
-        depth: int = 16,
+        depth: int = 20,
     ) -> None:
         if target <= 0 or distance < 0 or not 0 <= angle <= 180:
             raise InvalidParameter(

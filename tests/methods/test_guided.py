@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from known_diffusion import SPREAD, GaussianDiffusion
 from own_pictures import Thirds
+from plain_diffusion import Plain
+from plain_guided import PlainDVCE, PlainLDCE
 from torch import Tensor, nn
 
 from cfbench.conditions import Condition
@@ -153,12 +155,35 @@ def test_one_guided_step_of_ldce(angle: float, toy_folder: Path) -> None:
     assert_made(outcome, clean + implicit.norm(dim=1, keepdim=True) * pull)
 
 
-@pytest.mark.parametrize(("name", "passes"), [("dvce", 1), ("ldce", 2)])
-def test_what_a_query_costs(name: str, passes: int, toy_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["dvce", "ldce"])
+def test_a_batch_gives_what_the_plain_transcription_gives(name: str, toy_folder: Path) -> None:
+    """Projection, then direction; moves of the predicted noise: the papers' own forms, an image at a time."""
+    task = Task(Toy(toy_folder))
+    settings = {"target": 3.0, "distance": 0.5, "steps": 12, "depth": 4}
+    outcome, _ = explained(task, name, **settings)
+    method = METHODS.load(name).create(settings)
+    model, classifier = task.load("diffusion"), task.load("classifier")
+    for index in range(COUNT):
+        random = QueryRandom([index])
+
+        def draw(random: QueryRandom = random) -> Tensor:
+            return random.normal(4, SIDE // 2, SIDE // 2)
+
+        if name == "dvce":
+            plain: Plain = PlainDVCE(model, classifier, method, draw, robust=task.load("robust"))
+        else:
+            plain = PlainLDCE(model, classifier, method, draw)
+        expected = plain(task.images(slice(index, index + 1)), task.targets[index : index + 1])
+        assert float((outcome.images[index] / 255 - expected[0]).abs().max()) <= 0.5 / 255 + 1e-3
+
+
+@pytest.mark.parametrize(("name", "passes", "guided"), [("dvce", 5, 4), ("ldce", 2 * 5, 5)])
+def test_what_a_query_costs(name: str, passes: int, guided: int, toy_folder: Path, tmp_path: Path) -> None:
+    """Of five levels: a pass each, or two; classifiers in those whose step is guided."""
     record, _ = evaluate(METHODS.load(name)(steps=8, depth=5), Task(Toy(toy_folder)), root=tmp_path, limit=6)
     assert (record.queries.done, record.queries.failed) == (6, 0)
-    assert record.cost.generated == 6 * 5 * passes
-    assert (record.cost.forwards, record.cost.backwards) == (6 * 5, 6 * 5)
+    assert record.cost.generated == 6 * passes
+    assert (record.cost.forwards, record.cost.backwards) == (6 * guided, 6 * guided)
 
 
 class Attributed:
