@@ -14,6 +14,8 @@ from cfbench.session import Session
 from cfbench.training import DistilRecipe
 from cfbench.view import MethodView
 
+SHARPNESS = 3.0
+"""Of the softplus: the larger, the nearer it is to ReLU and the faster its slope changes."""
 SEED = 1
 """Of the order and the shifts of the images that a copy learns from."""
 RATE = 1e-3
@@ -47,7 +49,7 @@ def softened(network: nn.Module) -> nn.Module:
     for module in list(copy.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU):
-                setattr(module, name, nn.Softplus())
+                setattr(module, name, nn.Softplus(SHARPNESS))
     return copy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -19,6 +20,15 @@ from cfbench.smoothing import smooth_copy
 from cfbench.view import MethodView
 
 
+@dataclass(frozen=True)
+class Explored:
+    """Counterfactuals ``[B, C, H, W]``, the mask ``[B, 1, H, W]`` they changed in, the step ``[B]`` they were taken."""
+
+    images: Tensor
+    mask: Tensor
+    steps: Tensor
+
+
 class SCE(Method):
     """Descend through a diffusion model, on a smooth copy of the classifier, where it changes most (arXiv 2506.14698).
 
@@ -29,23 +39,27 @@ class SCE(Method):
     image is taken at the first step at which F's target probability of it, rounded to 8 bits, reaches ``confidence``,
     or else at the last.
 
-    Costs ``depth`` passes of the diffusion model, with gradients, and one of F, without, a step; F's answers on the
-    training pool, ``epochs`` times, in preparation.
+    A query has ``explanations``, one after the other, from noise of their own: what an earlier one had in its mask is
+    locked to the query in the later ones. The first is returned, the others are handed in as well and make the metric
+    ``diversity``.
 
-    Logs, a query: the step at which it was taken (``steps``), and the share of its pixels in the mask (``inside``).
+    Costs ``depth`` passes of the diffusion model, with gradients, and one of F, without, a step of an explanation; F's
+    answers on the training pool, ``epochs`` times, once on a machine.
+
+    Logs, a query, of the one returned: the step at which it was taken (``steps``), and the share of its pixels in the
+    mask (``inside``).
 
     Our reading: all but these parts. The copy starts at F's weights, with softplus for ReLU; the noise is the same at
-    every step of the descent; the mask follows the descent instead of coming after it; a query has one counterfactual,
-    so that there is nothing to keep apart from it.
+    every step of a descent; the mask follows the descent instead of coming after it.
 
     Args:
         proximity: weight of the l1 distance, at least 0. rate: Adam's learning rate, above 0.
-        iterations: steps of the descent, at least 1. warmup: of them that go without a mask, at least 0.
+        iterations: steps of a descent, at least 1. warmup: of them that go without a mask, at least 0.
         confidence: target probability at which an image is taken, in (0, 1).
         steps: of the whole chain. depth: of them that images go through, at least 1.
         threshold: share of the largest change from which on a pixel is inside the mask, in [0, 1]; 0 is all pixels.
         dilation: side of the square around such a pixel that is inside too, odd.
-        epochs: of the distillation, at least 1.
+        explanations: of a query, at least 1. epochs: of the distillation, at least 1.
     """
 
     name = "sce"
@@ -70,17 +84,21 @@ class SCE(Method):
         depth: int = 3,
         threshold: float = 0.15,
         dilation: int = 5,
+        explanations: int = 2,
         epochs: int = 2,
     ) -> None:
-        if proximity < 0 or rate <= 0 or iterations < 1 or warmup < 0 or not 0 < confidence < 1 or epochs < 1:
+        if proximity < 0 or rate <= 0 or iterations < 1 or warmup < 0 or not 0 < confidence < 1:
             raise InvalidParameter(
                 f"proximity is {proximity}, rate {rate}, iterations {iterations}, warmup {warmup}, confidence "
-                f"{confidence}, epochs {epochs}; expected proximity and warmup >= 0, rate above 0, iterations and "
-                "epochs >= 1, 0 < confidence < 1"
+                f"{confidence}; expected proximity and warmup >= 0, rate above 0, iterations >= 1, 0 < confidence < 1"
             )
         if not 0 <= threshold <= 1 or dilation < 1 or dilation % 2 == 0:
             raise InvalidParameter(
                 f"threshold is {threshold}, dilation {dilation}; expected 0 <= threshold <= 1, dilation odd and above 0"
+            )
+        if min(explanations, epochs) < 1:
+            raise InvalidParameter(
+                f"explanations is {explanations}, epochs {epochs}; expected explanations and epochs >= 1"
             )
         self.proximity = proximity
         self.rate = rate
@@ -91,6 +109,7 @@ class SCE(Method):
         self.depth = depth
         self.threshold = threshold
         self.dilation = dilation
+        self.explanations = explanations
         self.epochs = epochs
 
     def prepare(self, task: MethodView) -> None:
@@ -99,18 +118,32 @@ class SCE(Method):
         self._copy = smooth_copy(task, epochs=self.epochs)
 
     def explain(self, images: Tensor, targets: Tensor) -> Tensor:
+        free = torch.ones_like(images[:, :1], dtype=torch.bool)
+        first = self._explore(images, targets, free)
+        free, others = ~first.mask, []
+        for _ in range(1, self.explanations):
+            found = self._explore(images, targets, free)
+            free = free & ~found.mask
+            others.append(found.images)
+        if others:
+            self.also(torch.stack(others, dim=1))
+        self.log(steps=first.steps, inside=first.mask.float().flatten(1).mean(1))
+        return first.images
+
+    def _explore(self, images: Tensor, targets: Tensor, free: Tensor) -> Explored:
+        """One counterfactual a query, which differs from it inside ``free``, ``[B, 1, H, W]``, alone."""
         chain, codec, shape = self._chain, self._model.codec, self._model.shape
         values = codec.encode(images)
         codes = chain.noised(values, self.random.normal(*shape), chain.depth).requires_grad_()
         noises = [self.random.normal(*shape) for _ in range(2 * chain.depth)]
         optimiser = torch.optim.Adam([codes], lr=self.rate)
-        mask = torch.ones_like(images[:, :1], dtype=torch.bool)
+        mask = free.clone()
         found, steps = torch.empty_like(images), images.new_full((len(images),), self.iterations)
         rows = torch.arange(len(images), device=images.device)
         for step in range(self.iterations + 1):
             made = self._denoised(images[rows], values[rows], codes[rows], mask[rows], [each[rows] for each in noises])
             found[rows] = made.detach()
-            sure = self._sure(made.detach(), targets[rows]) & (step >= self.warmup)
+            sure = self._sure(made.detach(), targets[rows]) if step >= self.warmup else torch.zeros_like(rows).bool()
             steps[rows[sure]] = step
             if sure.all() or step == self.iterations:
                 break
@@ -121,9 +154,8 @@ class SCE(Method):
             rows = rows[~sure]
             if step + 1 >= self.warmup:
                 most = changed(found[rows], images[rows], threshold=self.threshold, dilation=self.dilation)
-                mask[rows] = most
-        self.log(steps=steps, inside=mask.float().flatten(1).mean(1))
-        return found
+                mask[rows] = most & free[rows]
+        return Explored(found, mask, steps)
 
     def _denoised(self, images: Tensor, values: Tensor, codes: Tensor, mask: Tensor, noises: list[Tensor]) -> Tensor:
         """Images by D inside a mask, the queries outside, as a function of ``codes``."""
