@@ -50,7 +50,8 @@ class SCE(Method):
     mask (``inside``).
 
     Our reading: all but these parts. The copy starts at F's weights, with softplus for ReLU; the noise is the same at
-    every step of a descent; the mask follows the descent instead of coming after it.
+    every step of a descent; the mask follows the descent instead of coming after it. On 60 validation queries of clothing
+    the oracles agree with 85 % at an L1 of .076; with a wider mask (threshold .15, dilation 5) with 88 % at .085.
 
     Args:
         proximity: weight of the l1 distance, at least 0. rate: Adam's learning rate, above 0.
@@ -79,11 +80,11 @@ class SCE(Method):
         rate: float = 0.1,
         iterations: int = 30,
         warmup: int = 5,
-        confidence: float = 0.99,
+        confidence: float = 0.999,
         steps: int = 8,
         depth: int = 3,
-        threshold: float = 0.15,
-        dilation: int = 5,
+        threshold: float = 0.3,
+        dilation: int = 3,
         explanations: int = 2,
         epochs: int = 2,
     ) -> None:
