@@ -1,0 +1,80 @@
+"""What benchmarks of speed share: ways that take turns, and a report of which each script writes its own section."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cfbench.provenance import device_name
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of each way, round by round, and the last images of each."""
+
+    seconds: dict[str, list[float]]
+    made: dict[str, Tensor]
+
+    def rate(self, way: str) -> str:
+        """Images a second, the median of the rounds."""
+        return f"{len(self.made[way]) / statistics.median(self.seconds[way]):.2f}"
+
+    def times(self, slow: str, fast: str) -> str:
+        """How many times as fast, round by round: median, least and most."""
+        ratios = [a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True)]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def take_turns(ways: Mapping[str, Callable[[], Tensor]], rounds: int, label: str) -> Turns:
+    """Call the ways one after the other in every round, so that ratios hold when the machine's speed drifts.
+
+    Each way gives images ``[N, C, H, W]``.
+    """
+    turns = Turns({way: [] for way in ways}, {})
+    for _ in range(rounds):
+        for way, make in ways.items():
+            started = time.perf_counter()
+            turns.made[way] = make()
+            turns.seconds[way].append(time.perf_counter() - started)
+        print(label, {way: round(found[-1], 2) for way, found in turns.seconds.items()}, flush=True)
+    return turns
+
+
+def flips(classifier: Callable[[Tensor], Tensor], made: Tensor, targets: Tensor) -> str:
+    """Share of 8-bit images that the classifier gives their target."""
+    with torch.no_grad():
+        return f"{float((classifier(made / 255).argmax(1) == targets).float().mean()):.2f}"
+
+
+def conditions(images: int, rounds: int) -> str:
+    """The sentence that says under what conditions the figures of a section were measured."""
+    threads = torch.get_num_threads()
+    return (
+        f"{images} validation queries of fashion-mnist, {threads} thread{'s' * (threads > 1)}, {device_name('cpu')}, "
+        f"torch {torch.__version__}; medians of {rounds} rounds in one run, ratios round by round (least to most)."
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def write_section(path: Path, title: str, parts: Sequence[str]) -> None:
+    """Replace the section ``## title`` of a report by paragraphs and tables, or put it at the end; the rest stays."""
+    section = "\n\n".join([f"## {title}", *parts]) + "\n"
+    head, *others = re.split(r"^(?=## )", path.read_text(), flags=re.MULTILINE)
+    titles = [other.splitlines()[0] for other in others]
+    if f"## {title}" in titles:
+        others[titles.index(f"## {title}")] = section
+    else:
+        others.append(section)
+    path.write_text("\n\n".join(part.strip() for part in [head, *others]) + "\n")
+    print(section)
