@@ -32,17 +32,23 @@ class Turns:
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
+def timed(make: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    """What it gives, and the seconds that it takes: processor time of one thread, wall time of several."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    started = clock()
+    return make(), clock() - started
+
+
 def take_turns(ways: Mapping[str, Callable[[], Tensor]], rounds: int, label: str) -> Turns:
     """Call the ways one after the other in every round, so that ratios hold when the machine's speed drifts.
 
-    Each way gives images ``[N, C, H, W]``.
+    Each way gives images ``[N, C, H, W]``. See :func:`conditions` for what is measured.
     """
     turns = Turns({way: [] for way in ways}, {})
     for _ in range(rounds):
         for way, make in ways.items():
-            started = time.perf_counter()
-            turns.made[way] = make()
-            turns.seconds[way].append(time.perf_counter() - started)
+            turns.made[way], seconds = timed(make)
+            turns.seconds[way].append(seconds)
         print(label, {way: round(found[-1], 2) for way, found in turns.seconds.items()}, flush=True)
     return turns
 
@@ -56,9 +62,10 @@ def flips(classifier: Callable[[Tensor], Tensor], made: Tensor, targets: Tensor)
 def conditions(images: int, rounds: int) -> str:
     """The sentence that says under what conditions the figures of a section were measured."""
     threads = torch.get_num_threads()
+    clock = "processor time of 1 thread" if threads == 1 else f"wall time of {threads} threads"
     return (
-        f"{images} validation queries of fashion-mnist, {threads} thread{'s' * (threads > 1)}, {device_name('cpu')}, "
-        f"torch {torch.__version__}; medians of {rounds} rounds in one run, ratios round by round (least to most)."
+        f"{images} validation queries of fashion-mnist, {clock}, {device_name('cpu')}, torch {torch.__version__}; "
+        f"rounds in one run: {rounds}, of which medians, and ratios round by round (least to most)."
     )
 
 
@@ -78,3 +85,8 @@ def write_section(path: Path, title: str, parts: Sequence[str]) -> None:
         others.append(section)
     path.write_text("\n\n".join(part.strip() for part in [head, *others]) + "\n")
     print(section)
+
+
+def one_by_one(make: Callable[[Tensor, Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
+    """Images of queries ``[B, C, H, W]`` that are handed over one after the other."""
+    return torch.cat([make(*each) for each in zip(images.split(1), targets.split(1), strict=True)])

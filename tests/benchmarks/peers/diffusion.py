@@ -3,9 +3,10 @@
     pip install peal-xai==0.1.0 mpich          # beside cfbench, in an environment of its own
     python tests/benchmarks/peers/diffusion.py [--images 20] [--rounds 3]
 
-Writes ``reports/diffusion-peers.md``. The peer's own sampling functions, attack and inpainting are called with the
-task's frozen classifier and diffusion model, one query at a time, which is its default, and with all at once. Its
-images are the blocks of pixels that the model works in. The loop over scales, which it has in a script, is written out.
+Writes a section of ``reports/generative-speed.md``. The peer's own sampling functions, attack and inpainting are called
+with the task's frozen classifier and diffusion model, one query at a time, which is its default, and with all at once.
+Its images are the blocks of pixels that the model works in. The loop over scales, which it has in a script, is written
+out.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import statistics
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,17 @@ from peal.dependencies.FastDiME_CelebA.core.sample_utils import (
 from torch import Tensor, nn
 
 from cfbench.denoising import Chain
+from cfbench.images import quantise
 from cfbench.networks import Diffusion
-from cfbench.provenance import device_name
 from cfbench.registry import METHODS, load_dataset
 from cfbench.task import Task
 from cfbench.view import MethodView
 
 ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from speed import conditions, flips, one_by_one, table, take_turns, write_section  # noqa: E402
+
 STEPS, DEPTH = 30, 15
 SCALES, PROXIMITY = (8.0, 10.0, 15.0), 0.05
 WARMUP, THRESHOLD, DILATION = 0.5, 0.15, 5
@@ -172,42 +176,31 @@ class Peer:
         return F.pixel_shuffle(made, self.model.codec.scale)
 
 
-def one_by_one(make: Callable[[Tensor, Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
-    return torch.cat([make(*each) for each in zip(images.split(1), targets.split(1), strict=True)])
+def quietly(make: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """8-bit images without what the peer prints."""
+
+    def made() -> Tensor:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return quantise(make().detach().clamp(0, 1))
+
+    return made
 
 
-def row(name: str, task: Task, images: int, rounds: int) -> str:
-    """One row of the table: medians, and ratios round by round."""
+def row(name: str, task: Task, images: int, rounds: int) -> list[str]:
     method = METHODS.load(name)(**SETTINGS[name])
     method.setup(MethodView(task, method.needs))
-    judge = task.load(task.classifier)
     queries, targets = task.images(slice(0, images)), task.targets[:images]
     theirs = getattr(Peer(task), name.replace("-", "_"))
-    ways: dict[str, Callable[[], Tensor]] = {
-        "one": lambda: one_by_one(theirs, queries, targets),
-        "all": lambda: theirs(queries, targets),
-        "ours": lambda: method(queries, targets, seeds=range(images)).images / 255,
-    }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    flips: dict[str, float] = {}
     torch.manual_seed(0)
-    for _ in range(rounds):
-        for way, make in ways.items():
-            started = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):
-                made = make()
-            seconds[way].append(time.perf_counter() - started)
-            with torch.no_grad():
-                flips[way] = float((judge(made.detach()).argmax(1) == targets).float().mean())
-        print(name, {way: round(found[-1], 2) for way, found in seconds.items()}, flips, flush=True)
-
-    def times(way: str) -> str:
-        ratios = [a / b for a, b in zip(seconds[way], seconds["ours"], strict=True)]
-        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-
-    rates = [f"{images / statistics.median(found):.2f}" for found in seconds.values()]
-    flipped = " / ".join(f"{flips[way]:.2f}" for way in ways)
-    return f"| {' | '.join([name, *rates, times('one'), times('all'), flipped])} |"
+    ways = {
+        "one": quietly(lambda: one_by_one(theirs, queries, targets)),
+        "all": quietly(lambda: theirs(queries, targets)),
+        "ours": lambda: method(queries, targets, seeds=range(images)).images,
+    }
+    turns = take_turns(ways, rounds, name)
+    flipped = " / ".join(flips(task.load(task.classifier), turns.made[way], targets) for way in ways)
+    rates = [turns.rate(way) for way in ways]
+    return [f"`{name}`", *rates, turns.times("one", "ours"), turns.times("all", "ours"), flipped]
 
 
 def main() -> None:
@@ -216,24 +209,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     task = Task(load_dataset("fashion-mnist"), split="validation")
-    lines = [
-        "# Diffusion methods against peal-xai 0.1.0",
-        "",
-        f"{options.images} validation queries of fashion-mnist, {torch.get_num_threads()} threads, "
-        f"{device_name('cpu')}, torch {torch.__version__}; medians of {options.rounds} rounds in one run, ratios round "
-        f"by round. The same frozen classifier and U-Net; DiME and FastDiME go down {DEPTH} of {STEPS} steps, scales "
-        f"{', '.join(f'{scale:g}' for scale in SCALES)} until flipped; ACE takes {ITERATIONS} steps through {ATTACKED} "
-        "of them. The peer works on one query at a time by default.",
-        "",
-        "| method | peal-xai, one by one, images a second | all at once | cfbench | times one by one "
-        "| times all at once | flip rates |",
-        "|---|---|---|---|---|---|---|",
-        *(row(name, task, options.images, options.rounds) for name in SETTINGS),
-        "",
-        "Made by `python tests/benchmarks/peers/diffusion.py`.",
-    ]
-    (ROOT / "reports" / "diffusion-peers.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    said = (
+        f"{conditions(options.images, options.rounds)} The same frozen classifier and U-Net; DiME and FastDiME go down "
+        f"{DEPTH} of {STEPS} steps, scales {', '.join(f'{scale:g}' for scale in SCALES)} until flipped; ACE takes "
+        f"{ITERATIONS} steps through {ATTACKED} of them. The peer works on one query at a time by default."
+    )
+    head = ["method", "peal-xai one by one, images a second", "all at once", "cfbench", "times one by one"]
+    rows = [row(name, task, options.images, options.rounds) for name in SETTINGS]
+    compared = table([*head, "times all at once", "flip rates"], rows)
+    made_by = "Made by `python tests/benchmarks/peers/diffusion.py`."
+    write_section(ROOT / "reports" / "generative-speed.md", "Against peal-xai 0.1.0", [said, compared, made_by])
 
 
 if __name__ == "__main__":
