@@ -26,10 +26,17 @@ class Turns:
         """Images a second, the median of the rounds."""
         return f"{len(self.made[way]) / statistics.median(self.seconds[way]):.2f}"
 
+    def ratio(self, slow: str, fast: str) -> float:
+        """How many times as fast, the median of the rounds."""
+        return statistics.median(self._ratios(slow, fast))
+
     def times(self, slow: str, fast: str) -> str:
-        """How many times as fast, round by round: median, least and most."""
-        ratios = [a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True)]
+        """The same in words, with the least and the most."""
+        ratios = self._ratios(slow, fast)
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+    def _ratios(self, slow: str, fast: str) -> list[float]:
+        return [a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True)]
 
 
 def timed(make: Callable[[], Tensor]) -> tuple[Tensor, float]:
@@ -51,6 +58,14 @@ def take_turns(ways: Mapping[str, Callable[[], Tensor]], rounds: int, label: str
             turns.seconds[way].append(seconds)
         print(label, {way: round(found[-1], 2) for way, found in turns.seconds.items()}, flush=True)
     return turns
+
+
+def reached(aim: float, than: str, times: Mapping[str, float]) -> str:
+    """The sentence that says which methods are ``aim`` times as fast ``than`` something, and which are not."""
+    there = [label for label, ratio in times.items() if ratio >= aim]
+    short = [label for label in times if label not in there]
+    said = f"{aim:g} times as fast as {than}, the aim: {', '.join(there) or 'none'}."
+    return f"{said} Less: {', '.join(short)}." if short else said
 
 
 def flips(classifier: Callable[[Tensor], Tensor], made: Tensor, targets: Tensor) -> str:
