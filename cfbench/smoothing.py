@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cfbench.classifier import Classifier
@@ -35,8 +36,24 @@ class _Answers(nn.Module):
         return self._classifier(images)
 
 
+class _SoftClip(nn.Module):
+    """ReLU6 as the difference of two softplus."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.softplus(features, SHARPNESS) - F.softplus(features - 6, SHARPNESS)
+
+
+def _smooth(module: nn.Module) -> nn.Module:
+    match module:
+        case nn.ReLU():
+            return nn.Softplus(SHARPNESS)
+        case nn.ReLU6():
+            return _SoftClip()
+    return module
+
+
 def softened(network: nn.Module) -> nn.Module:
-    """A copy of ``network`` with softplus in place of its ``nn.ReLU`` modules.
+    """A copy of ``network`` with softplus in place of its ``nn.ReLU`` and ``nn.ReLU6`` modules.
 
     Raises:
         MissingResource: it is TorchScript, whose modules cannot be replaced.
@@ -48,8 +65,7 @@ def softened(network: nn.Module) -> nn.Module:
     copy = deepcopy(network).requires_grad_()
     for module in list(copy.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.ReLU):
-                setattr(module, name, nn.Softplus(SHARPNESS))
+            setattr(module, name, _smooth(child))
     return copy
 
 

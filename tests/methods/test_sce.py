@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from known_diffusion import SPREAD, GaussianToy
 from plain_guided import PlainSCE
 from torch import nn
@@ -171,6 +173,14 @@ def test_softplus_takes_the_place_of_relu_wherever_it_is() -> None:
     copy = softened(nn.Sequential(nn.ReLU(), nn.Sequential(nn.Flatten(0), nn.ReLU())))
     once = torch.log1p(torch.exp(SHARPNESS * inputs)) / SHARPNESS
     assert torch.allclose(copy(inputs), torch.log1p(torch.exp(SHARPNESS * once)) / SHARPNESS, atol=1e-6)
+
+
+def test_a_clipped_relu_is_smooth_at_both_ends() -> None:
+    inputs = torch.linspace(-10, 16, 53)
+    clipped = softened(nn.Sequential(nn.ReLU6()))(inputs)
+    assert (clipped - F.relu6(inputs)).abs().max() <= math.log(2) / SHARPNESS + 1e-6
+    assert torch.allclose(clipped + clipped.flip(0), torch.full_like(inputs, 6.0), atol=1e-5), "odd about its middle"
+    assert (clipped.diff() >= 0).all()
 
 
 def test_the_copy_is_learnt_once(toy_folder: Path) -> None:
