@@ -109,8 +109,9 @@ class PlainDiME(Plain):
             maps, logits = self.classifier.outputs(self.model.codec.decode(at))
             chance = logits.softmax(1)[0, target]
             loss = -scale * (chance.log() if self.of.pull == "probability" else torch.logit(chance))
-            for have, want in zip(maps, self.classifier.outputs(image)[0], strict=True):
-                loss = loss + self.of.perception * F.mse_loss(have, want)
+            if self.of.perception:
+                for have, want in zip(maps, self.classifier.outputs(image)[0], strict=True):
+                    loss = loss + self.of.perception * F.mse_loss(have, want)
             return torch.autograd.grad(loss, at)[0]
 
 

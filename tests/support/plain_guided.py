@@ -82,19 +82,34 @@ class PlainLDCE(Plain):
 
 
 class PlainSCE(Plain):
-    """SCE (arXiv 2506.14698) in our reading: Adam on the noised image, and a mask that follows it."""
+    """SCE (arXiv 2506.14698) in our reading: Adam on the noised image, and a mask that follows it.
+
+    ``further`` has what came after the first, where nothing that the earlier ones had in their masks may change.
+    """
 
     def __init__(self, model: Diffusion, classifier: nn.Module, of: Any, draw: Draw, copy: nn.Module) -> None:
         super().__init__(model, classifier, of, draw)
         self.copy = copy
+        self.further: list[Tensor] = []
 
     def __call__(self, image: Tensor, target: Tensor) -> Tensor:
+        free = torch.ones_like(image[:, :1], dtype=torch.bool)
+        made, pixels = self.explore(image, target, free)
+        self.further = []
+        for _ in range(1, self.of.explanations):
+            free = free & ~pixels
+            other, pixels = self.explore(image, target, free)
+            self.further.append(other)
+        return made
+
+    def explore(self, image: Tensor, target: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
         values = self.model.codec.encode(image)
         codes = self.noised(values, self.of.depth).requires_grad_()
         noises = [self.draw() for _ in range(2 * self.of.depth)]
         first, second = torch.zeros_like(codes), torch.zeros_like(codes)
-        pixels, blocks = torch.ones(1, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
+        pixels = free
         for step in range(self.of.iterations + 1):
+            blocks = F.max_pool2d(pixels.float(), self.model.codec.scale) == 1
             made = torch.where(pixels, self.image(self.inpainted(codes, values, blocks, iter(noises))), image)
             if step >= self.of.warmup and self.sure((made.detach() * 255).round() / 255, target):
                 break
@@ -106,8 +121,8 @@ class PlainSCE(Plain):
             average, spread = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.999 ** (step + 1))
             codes = (codes - self.of.rate * average / (spread.sqrt() + 1e-8)).detach().requires_grad_()
             if step + 1 >= self.of.warmup:
-                pixels, blocks = self.mask(made.detach(), image)
-        return made.detach()
+                pixels = self.mask(made.detach(), image)[0] & free
+        return made.detach(), pixels
 
     def inpainted(self, noised: Tensor, values: Tensor, inside: Tensor, noises: Iterator[Tensor]) -> Tensor:
         for level in range(self.of.depth, 0, -1):
