@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from cfbench.judges import BATCH
 from cfbench.store import RunFolder, Shard, among
 from cfbench.task import Task
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 UNREACHED = "not reached within the time limit"
 
@@ -38,6 +42,12 @@ class Piece:
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     given: Tensor | None = None
     further: Tensor | None = None
+
+    def add_to(self, digest: Hash) -> None:
+        """Add its counterfactuals to the hash of a run's images."""
+        for images in (self.stored, self.further):
+            if images is not None:
+                digest.update(images.numpy().tobytes())
 
 
 def pieces_of(folder: RunFolder, task: Task, requested: int) -> Iterator[Piece]:

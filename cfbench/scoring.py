@@ -70,9 +70,7 @@ def score(
     errors: list[str] = []
     others = {name: _filled(run) for name, run in (reruns or {}).items()}
     for piece in chain([first], pieces):
-        digest.update(piece.stored.numpy().tobytes())
-        if piece.further is not None:
-            digest.update(piece.further.numpy().tobytes())
+        piece.add_to(digest)
         errors += piece.errors
         batch = batch_of(piece, judges, {name: next(run) for name, run in others.items()})
         judged = {"prediction": batch.verdicts, "flipped": batch.flipped}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -15,10 +16,11 @@ from cfbench.board.shards import read_shard
 from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, UnknownName
 from cfbench.files import sha256_bytes
+from cfbench.pieces import pieces_of
 from cfbench.protocols import PROTOCOLS
 from cfbench.record import FILE, Record
 from cfbench.registry import load_dataset
-from cfbench.store import FOLDER, Shard
+from cfbench.store import FOLDER, RunFolder, Shard
 from cfbench.task import Task
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
@@ -91,11 +93,13 @@ def read_images(bundle: Bundle, task: Task) -> Tensor:
             )
     if FOLDER not in found:
         raise Refused(f"the bundle has no shards in {FOLDER}; expected the images of all {len(task)} queries")
-    digest = sha256_bytes(found[FOLDER].numpy().tobytes())
-    if digest != bundle.record.provenance.images:
+    digest = hashlib.sha256()
+    for piece in pieces_of(RunFolder(bundle.folder), task, len(task)):
+        piece.add_to(digest)
+    if digest.hexdigest() != bundle.record.provenance.images:
         raise Refused(
             f"{FILE} is the record of other images: provenance.images is {bundle.record.provenance.images}, the "
-            f"submitted ones have {digest}"
+            f"submitted ones have {digest.hexdigest()}"
         )
     return found[FOLDER]
 

@@ -22,7 +22,10 @@ from cfbench.strict_json import LONGEST, read_json
 MOST_COLUMNS = 50
 """Figures that a method may log a query."""
 
-ARRAY = re.compile(rf"(images|errors|facts|{COLUMN}[A-Za-z0-9_]{{1,60}})\.npy")
+MOST_FURTHER = 64
+"""Further counterfactuals that a method may hand in a query."""
+
+ARRAY = re.compile(rf"(images|further|errors|facts|{COLUMN}[A-Za-z0-9_]{{1,60}})\.npy")
 CHARACTER = 4
 """Bytes of a character in an array of text."""
 
@@ -57,7 +60,7 @@ def read_shard(data: bytes, name: str, *, positions: range, image_shape: tuple[i
         Refused: it is not a shard of 8-bit images of these queries; names what was found and what is expected.
     """
     try:
-        with open_archive(BytesIO(data), name, most=MOST_COLUMNS + 3, compressed=True) as archive:
+        with open_archive(BytesIO(data), name, most=MOST_COLUMNS + 4, compressed=True) as archive:
             for member in archive.namelist():
                 _check_array(archive, name, member, count=len(positions), image_shape=image_shape)
             _check_text(archive, name, "errors.npy")
@@ -74,11 +77,12 @@ def read_shard(data: bytes, name: str, *, positions: range, image_shape: tuple[i
 def _check_array(archive: ZipFile, name: str, member: str, *, count: int, image_shape: tuple[int, int, int]) -> None:
     """An array must be of the form that its name asks for, and exactly as many bytes as that takes."""
     if not ARRAY.fullmatch(member):
-        raise Refused(f"{name} holds {member!r}; expected images, errors, facts and columns of figures")
+        raise Refused(f"{name} holds {member!r}; expected images, further, errors, facts and columns of figures")
     with archive.open(member) as stream:
         shape, dtype = read_header(stream, name, member)
         header = stream.tell()
-    expected = _forms(count, image_shape).get(member, ((count,), "f8"))
+    further = min(max(shape[1], 1), MOST_FURTHER) if len(shape) == 1 + 1 + len(image_shape) else 1
+    expected = _forms(count, further, image_shape).get(member, ((count,), "f8"))
     text = dtype.kind == "U" and dtype.itemsize <= CHARACTER * LONGEST
     if shape != expected[0] or not (text if expected[1] == "U" else dtype == np.dtype(expected[1])):
         wanted = f"text of at most {LONGEST} characters" if expected[1] == "U" else str(np.dtype(expected[1]))
@@ -95,8 +99,13 @@ def _check_array(archive: ZipFile, name: str, member: str, *, count: int, image_
         )
 
 
-def _forms(count: int, image_shape: tuple[int, int, int]) -> Mapping[str, tuple[tuple[int, ...], str]]:
-    return {"images.npy": ((count, *image_shape), "u1"), "errors.npy": ((count,), "U"), "facts.npy": ((), "U")}
+def _forms(count: int, further: int, image_shape: tuple[int, int, int]) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    return {
+        "images.npy": ((count, *image_shape), "u1"),
+        "further.npy": ((count, further, *image_shape), "u1"),
+        "errors.npy": ((count,), "U"),
+        "facts.npy": ((), "U"),
+    }
 
 
 def _check_text(archive: ZipFile, name: str, member: str) -> NDArray[np.str_]:

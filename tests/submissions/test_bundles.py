@@ -8,9 +8,22 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from bundles import accepted, adapter_file, bundle_of, card_of, edited, forged, members_of, refusal, run_of
+from bundles import (
+    accepted,
+    adapter_file,
+    bundle_of,
+    card_of,
+    edited,
+    forged,
+    members_of,
+    npy,
+    refusal,
+    run_of,
+    shard_with,
+)
 
 from cfbench.board.archive import Refused
 from cfbench.board.bundle import MANIFEST
@@ -204,3 +217,14 @@ def test_a_card_that_is_wrong_is_named(data: bytes, error: type[CfbenchError], s
     (tmp_path / "card.toml").write_bytes(data)
     with pytest.raises(error, match=said):
         read_card(tmp_path / "card.toml")
+
+
+def test_further_counterfactuals_are_part_of_a_bundle(toy: Toy, tmp_path: Path) -> None:
+    several = METHODS.load(f"{Path(__file__).parents[1] / 'adapters' / 'several.py'}:Several")
+    record, run = run_of(several, toy, tmp_path)
+    bundle = bundle_of(run, tmp_path / "several.zip", several)
+    assert record.scores["diversity"]["all"].value is not None
+    assert accepted(bundle, toy).record.scores == record.scores
+    flood = np.zeros((10, 65, *toy.image_shape), np.uint8)
+    made = forged(bundle, tmp_path / "flood.zip", shard_with(further=npy(flood)))
+    refusal(made, toy, "holds further of type uint8", "expected uint8 and [10, 64, 1, 12, 12]")
