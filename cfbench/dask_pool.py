@@ -35,6 +35,7 @@ class DaskPool:
         InvalidParameter: ``workers`` beside ``scheduler``. ExecutorLost: no scheduler answers.
     """
 
+    apart = True
     shares_files = False
 
     def __init__(self, scheduler: str | None, *, workers: int | None, resources: Mapping[str, float]) -> None:

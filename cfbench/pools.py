@@ -18,6 +18,9 @@ from cfbench.worker import start
 class Pool(Protocol):
     """What carries out calls; leave the ``with`` block to end it."""
 
+    apart: bool
+    """Whether the work is done in other processes, which must be told what to load."""
+
     shares_files: bool
     """Whether whoever does the work is known to see the same files."""
 
@@ -39,6 +42,7 @@ class Pool(Protocol):
 class InProcess:
     """This process makes each call when it is submitted. It cannot stop one."""
 
+    apart = False
     shares_files = True
     capacity = 1
 
@@ -70,6 +74,7 @@ class Processes:
         InvalidParameter: less than one worker.
     """
 
+    apart = True
     shares_files = True
 
     def __init__(self, workers: int) -> None:

@@ -38,10 +38,15 @@ def carried_out(name: str, task: Task, toy_key: str, root: Path, **options: Any)
     """Twelve queries of a faulty adapter, by one worker."""
     method = METHODS.load(f"{ADAPTERS / 'faulty.py'}:{name}")
     bad = method.create({"level": int(task.stored[lonely(task), 0, 0, 0])})
-    [evaluation] = evaluations(
-        [(f"{ADAPTERS / 'faulty.py'}:{name}", bad)], [TaskSpec(toy_key)], [0], root=root, options=Options(limit=12)
-    )
     with Processes(1) as pool:
+        [evaluation] = evaluations(
+            [(f"{ADAPTERS / 'faulty.py'}:{name}", bad)],
+            [TaskSpec(toy_key)],
+            [0],
+            root=root,
+            options=Options(limit=12),
+            pool=pool,
+        )
         carry_out([evaluation], pool, **options)
     assert evaluation.error is None
     return evaluation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -105,16 +104,16 @@ class Noting(InProcess):
         self.calls: list[str] = []
 
     def submit(self, call: Callable[[], Any]) -> Future[Any]:
-        spec, what = call.func.__self__, call.func.__name__  # type: ignore[attr-defined]
-        self.calls.append(f"{json.loads(spec.parameters)['seconds']} {what}")
+        work, what = call.func.__self__, call.func.__name__  # type: ignore[attr-defined]
+        self.calls.append(f"{work.method.seconds} {what}")
         return super().submit(call)
 
 
 def test_a_shard_of_every_run_comes_first_then_the_costliest(toy_key: str, tmp_path: Path) -> None:
     methods = [named(SLOW, seconds=seconds) for seconds in (0.01, 0.08, 0.04)]
     options = Options(limit=8)
-    planned = evaluations(methods, [TaskSpec(toy_key)], [0], root=tmp_path, options=options)
     pool = Noting()
+    planned = evaluations(methods, [TaskSpec(toy_key)], [0], root=tmp_path, options=options, pool=pool)
     carry_out(planned, pool)
     trials = ["0.01 explain", "0.08 explain", "0.04 explain"]
     rest = [f"{seconds} {what}" for seconds in (0.08, 0.04, 0.01) for what in ("explain", "finish")]
@@ -182,6 +181,7 @@ def test_a_method_that_fails_everywhere_stores_nothing_whatever_the_shards(toy_k
         [0],
         root=tmp_path,
         options=Options(batch_size=3),
+        pool=InProcess(),
     )
     carry_out([failing], InProcess())
     assert isinstance(failing.error, MethodFailed)

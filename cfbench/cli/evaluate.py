@@ -130,7 +130,7 @@ def evaluate(
         root=out,
         options=options,
         protocols=[each.value for each in protocol or []],
-        shared=pool.shares_files,
+        pool=pool,
         device="cpu" if on_dask else device,
     )
     try:

@@ -91,20 +91,23 @@ def scheduling(queries: int) -> None:
 def throughput(method: str, workers: int, shards: int) -> float:
     """Queries a second of ``workers`` processes of one thread."""
     made = METHODS.load(method)()
-    with tempfile.TemporaryDirectory() as folder, mock.patch("cfbench.pools.cores", return_value=workers):
-        limit = min(made.batch_size * shards * workers, 1000)
+    times: list[tuple[float, int]] = []
+
+    def note(changed: Evaluation) -> None:
+        if changed.advance.done and (not times or changed.advance.done > times[-1][1]):
+            times.append((time.perf_counter(), changed.advance.done))
+
+    options = Options(limit=min(made.batch_size * shards * workers, 1000))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch("cfbench.pools.cores", return_value=workers),
+        Processes(workers) as pool,
+    ):
         [evaluation] = evaluations(
-            [(method, made)], [TaskSpec("fashion-mnist")], [0], root=Path(folder), options=Options(limit=limit)
+            [(method, made)], [TaskSpec("fashion-mnist")], [0], root=Path(folder), options=options, pool=pool
         )
-        times: list[tuple[float, int]] = []
-
-        def note(changed: Evaluation) -> None:
-            if changed.advance.done and (not times or changed.advance.done > times[-1][1]):
-                times.append((time.perf_counter(), changed.advance.done))
-
-        with Processes(workers) as pool:
-            carry_out([evaluation], pool, on_change=note)
-        assert evaluation.error is None, evaluation.error
+        carry_out([evaluation], pool, on_change=note)
+    assert evaluation.error is None, evaluation.error
     start = times[workers - 1]
     return (times[-1][1] - start[1]) / (times[-1][0] - start[0])
 
