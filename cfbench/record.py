@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ SCHEMA_VERSION: Literal[1] = 1
 FILE = "run.json"
 TABLE = "queries.parquet"
 """The query table beside the record: a row a query."""
+
+LOCAL_FOLDERS = re.compile(r"(?<![^\s'\"(])/[^\s'\"]*/")
+"""Absolute folders in a message."""
 
 
 class _Model(BaseModel):
@@ -141,6 +145,16 @@ class Record(_Model):
         path = folder / FILE
         write_text(path, self.model_dump_json(indent=2) + "\n")
         return path
+
+    def slim(self) -> dict[str, Any]:
+        """The record as JSON, without fields of scores that say nothing, and without names of local folders."""
+        content = self.model_dump(mode="json")
+        for score in (score for subsets in content["scores"].values() for score in subsets.values()):
+            if score["reason"]:
+                score["reason"] = LOCAL_FOLDERS.sub("", score["reason"])
+            for name in [name for name, value in score.items() if value is None and name != "value"]:
+                del score[name]
+        return content
 
     @classmethod
     def read(cls, folder: Path) -> Record:

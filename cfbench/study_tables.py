@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 import pandas as pd
 
 from cfbench.comparison import Group, Run, compare, pooled
 from cfbench.errors import CfbenchError
-from cfbench.files import write_atomic, write_text
+from cfbench.files import canonical_json, write_text
 from cfbench.markdown import markdown_table, number
-from cfbench.record import FILE, Score
+from cfbench.record import Score
 from cfbench.registry import metric_of
 from cfbench.study import Cell, Part, Study, finished, folder_of
 
@@ -58,12 +56,12 @@ def _runs(cell: Cell, root: Path) -> Iterator[Run]:
 
 
 def write_records(lines: Sequence[Line], out: Path) -> None:
-    """Copy the record of every run to ``records/<part>/<task>/<row>-seed<k>.json`` below ``out``."""
+    """Write the record of every run, slim, to ``records/<part>/<task>/<row>-seed<k>.json`` below ``out``."""
     for line in lines:
         folder = out / "records" / line.cell.part.name / line.cell.dataset
         for run in line.runs:
             name = f"{line.cell.file}-seed{run.record.key.seed}.json"
-            write_atomic(folder / name, partial(copyfile, run.path / FILE))
+            write_text(folder / name, canonical_json(run.record.slim()) + "\n")
 
 
 def write_csv(study: Study, part: Part, lines: Sequence[Line], out: Path) -> Path:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,15 +22,14 @@ from cfbench.dataset import Dataset
 from cfbench.errors import InvalidParameter, RunMismatch, StorageError
 from cfbench.files import canonical_json
 from cfbench.keys import run_path
-from cfbench.record import FILE, TABLE, Record
+from cfbench.pieces import UNREACHED, pieces_of
+from cfbench.record import FILE, LOCAL_FOLDERS, TABLE, Record
 from cfbench.registry import load_dataset
 from cfbench.store import RunFolder
+from cfbench.task import Task
 
 SHOWN = 8
 """Queries of a gallery."""
-
-_FOLDERS = re.compile(r"(?<![^\s'\"(])/[^\s'\"]*/")
-"""Absolute folders in a message."""
 
 
 def gallery_positions(n: int) -> list[int]:
@@ -86,17 +83,17 @@ def publish(
     where = run_path(Path(), record.key)
     if len(where.parts) != 2 or where.is_absolute() or ".." in where.parts:
         raise InvalidParameter(f"{folder} cannot be named on the board: {str(where)!r} is no folder in a folder")
-    pictures = gallery_images(folder, record)
-    shareable = (dataset or load_dataset(record.key.task)).shareable
+    dataset = dataset or load_dataset(record.key.task)
+    pictures = gallery_images(folder, record, dataset)
     try:
         records.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=records, prefix=".tmp-") as name:
             temporary = Path(name)
             made, place = temporary / where, records / where
             made.mkdir(parents=True)
-            (made / FILE).write_text(canonical_json(_slim(record)) + "\n", encoding="utf-8")
+            (made / FILE).write_text(canonical_json(record.slim()) + "\n", encoding="utf-8")
             _slim_table(run, columns).to_parquet(made / TABLE, index=False, compression="zstd", use_dictionary=False)
-            if shareable and pictures is not None:
+            if dataset.shareable and pictures is not None:
                 (made / GALLERY).write_bytes(gallery_png(pictures))
             if submission is not None:
                 (made / SUBMISSION).write_text(submission.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -110,34 +107,30 @@ def publish(
     return place
 
 
-def gallery_images(folder: Path, record: Record) -> Tensor | None:
+def gallery_images(folder: Path, record: Record, dataset: Dataset) -> Tensor | None:
     """The counterfactuals of the gallery's queries ``[N, C, H, W]`` in a run's folder; None where some are not there.
 
     Raises:
         RunMismatch: the images are not those that were scored. CorruptFile: a shard is damaged.
     """
+    key = record.key
+    task = Task(dataset, targets=key.targets, split=key.split, classifier=key.classifier)
     wanted = gallery_positions(record.queries.expected)
     found: dict[int, Tensor] = {}
     digest = hashlib.sha256()
-    for shard in RunFolder(folder).shards():
-        digest.update(shard.images.numpy().tobytes())
-        found |= {position: shard.images[position - shard.first] for position in wanted if position in shard.positions}
-    if record.queries.done == record.queries.requested and digest.hexdigest() != record.provenance.images:
+    for piece in pieces_of(RunFolder(folder), task, record.queries.requested):
+        piece.add_to(digest)
+        there = {position: position - piece.first for position in wanted}
+        found |= {
+            position: piece.stored[place]
+            for position, place in there.items()
+            if 0 <= place < len(piece.errors) and piece.errors[place] != UNREACHED
+        }
+    if digest.hexdigest() != record.provenance.images:
         raise RunMismatch(
             f"{folder} was scored with other images than it holds; score it again: cfbench score {folder}"
         )
     return torch.stack([found[position] for position in wanted]) if len(found) == len(wanted) else None
-
-
-def _slim(record: Record) -> dict[str, Any]:
-    """The record as JSON, without fields of scores that say nothing, and without names of local folders."""
-    content = record.model_dump(mode="json")
-    for score in (score for subsets in content["scores"].values() for score in subsets.values()):
-        if score["reason"]:
-            score["reason"] = _FOLDERS.sub("", score["reason"])
-        for name in [name for name, value in score.items() if value is None and name != "value"]:
-            del score[name]
-    return content
 
 
 def _slim_table(run: Run, columns: Sequence[str]) -> pd.DataFrame:
@@ -150,7 +143,7 @@ def _slim_table(run: Run, columns: Sequence[str]) -> pd.DataFrame:
             "source": table["source"].astype(np.int16),
             "target": table["target"].astype(np.int16),
             "flipped": table["flipped"],
-            "error": table["error"].str.replace(_FOLDERS, "", regex=True),
+            "error": table["error"].str.replace(LOCAL_FOLDERS, "", regex=True),
             **kept,
         }
     )

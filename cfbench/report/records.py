@@ -10,8 +10,9 @@ from cfbench.board.entries import Entry, read_entries, read_entry
 from cfbench.board.publishing import gallery_images, gallery_png
 from cfbench.board.rules import FILE as RULES
 from cfbench.board.rules import Rules
-from cfbench.errors import MissingResource
+from cfbench.errors import MissingResource, UnknownName
 from cfbench.record import FILE
+from cfbench.registry import load_dataset
 from cfbench.store import FOLDER
 
 
@@ -35,11 +36,15 @@ def _entries(place: Path) -> list[Entry]:
 
 
 def _with_gallery(entry: Entry) -> Entry:
-    """The entry of a run that is not published, with a gallery made of its stored images."""
+    """The entry of a run that is not published, with a gallery made of its stored images, if its task is here."""
     folder = entry.run.path
     if entry.gallery is not None or not (folder / FOLDER).is_dir():
         return entry
-    images = gallery_images(folder, entry.record)
+    try:
+        dataset = load_dataset(entry.record.key.task)
+    except UnknownName:
+        return entry
+    images = gallery_images(folder, entry.record, dataset)
     return entry if images is None else replace(entry, gallery=gallery_png(images))
 
 
