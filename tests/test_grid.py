@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cfbench.registry import METHODS
 from cfbench.schedule import carry_out
 from cfbench.store import RunFolder
 from cfbench.task import Task
-from cfbench.work import TaskSpec
+from cfbench.work import LiveWork, RunSpec, TaskSpec
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -119,6 +120,44 @@ def test_a_shard_of_every_run_comes_first_then_the_costliest(toy_key: str, tmp_p
     rest = [f"{seconds} {what}" for seconds in (0.08, 0.04, 0.01) for what in ("explain", "finish")]
     assert pool.calls == trials + rest
     assert all(each.record is not None for each in planned)
+
+
+class Afar(InProcess):
+    """Workers that do not see the client's files: what they make comes back."""
+
+    apart = True
+    shares_files = False
+
+    def submit(self, call: Callable[[], Any]) -> Future[Any]:
+        assert isinstance(call, partial)
+        if call.func.__name__ != "explain":
+            assert isinstance(call.func.__self__, LiveWork), "scored where the images are not"
+            return super().submit(call)
+        assert isinstance(call.func.__self__, RunSpec)
+        return super().submit(partial(call.func, call.args[0], Path("/nowhere"), **call.keywords))
+
+
+def test_workers_that_do_not_reach_the_folder_send_their_shards_back(task: Task, toy_key: str, tmp_path: Path) -> None:
+    pool = Afar()
+    options = Options(batch_size=8)
+    [evaluation] = evaluations(
+        [named("noise")], [TaskSpec(toy_key)], [0], root=tmp_path / "afar", options=options, pool=pool
+    )
+    carry_out([evaluation], pool)
+    record, _ = evaluate(METHODS.load("noise")(), task, root=tmp_path / "here")
+    assert evaluation.record is not None
+    assert figures(evaluation.record) == figures(record)
+    [protocol] = evaluations(
+        [named("noise")],
+        [TaskSpec(toy_key)],
+        [0],
+        root=tmp_path / "afar",
+        options=options,
+        pool=pool,
+        protocols=["composition"],
+    )
+    carry_out([protocol], pool)
+    assert "protocols need" in str(protocol.error)
 
 
 def test_only_one_writes_a_run_folder(task: Task, tmp_path: Path) -> None:
