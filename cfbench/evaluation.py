@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -16,15 +15,10 @@ from cfbench.keys import run_path
 from cfbench.production import judged
 from cfbench.protocols import check_protocols
 from cfbench.record import Record
+from cfbench.stage import ATTEMPTS, Advance, Stage
 from cfbench.store import RunFolder, Session, Shard, cut
 from cfbench.task import Task
 from cfbench.work import Explained, LiveWork, Work
-
-TRIALS = 20
-"""Queries after which a new run that has seen only failures is given up."""
-
-ATTEMPTS = 3
-"""How often a shard is begun whose worker dies; then it is halved, until the query is found that kills workers."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +50,6 @@ class Options:
             raise InvalidParameter(
                 f"time limit is {self.time_limit} and max failures {self.max_failures}; expected at least 0"
             )
-
-
-@dataclass(frozen=True)
-class Advance:
-    """How far a run, or that of a protocol's ``variant``, is: queries done, flipped, failed of those requested."""
-
-    done: int
-    flipped: int
-    failed: int
-    requested: int
-    variant: str = ""
-
-    def with_shard(self, count: int, flipped: int, failed: int) -> Advance:
-        """After a further shard of ``count`` queries."""
-        return replace(self, done=self.done + count, flipped=self.flipped + flipped, failed=self.failed + failed)
 
 
 @dataclass(frozen=True)
@@ -106,9 +85,10 @@ class Evaluation:
         self.seconds: float | None = None
         """Seconds a query takes, as far as is known."""
         self.flying = 0
-        self._stages: Iterator[_Stage] = iter(())
-        self._stage: _Stage | None = None
+        self._stages: Iterator[Stage] = iter(())
+        self._stage: Stage | None = None
         self._started: float | None = None
+        self._scorings = 0
         self._shared = shared
         self._resources = ExitStack()
 
@@ -138,24 +118,20 @@ class Evaluation:
 
     def take(self) -> Job | None:
         """The next job; None if there is none now, because all is done or jobs handed out must end first."""
-        while not self.over and self._stage is not None:
+        while not self.over:
+            if self._stage is None:
+                work = self.work if self._shared else self.live
+                call = partial(work.finish, self.folder.path, self.requested)
+                return None if self.flying else self._handed_out(Job(call))
             if (positions := self._stage.take(self._stopped())) is not None:
                 self._started = self._started or monotonic()
-                call = partial(
-                    self.work.explain,
-                    positions,
-                    self.folder.path,
-                    variant=self._stage.advance.variant,
-                    store=not self._stage.fresh,
-                )
-                return self._handed_out(Job(call, positions))
+                variant, store = self._stage.advance.variant, not self._stage.fresh
+                explain = partial(self.work.explain, positions, self.folder.path, variant=variant, store=store)
+                return self._handed_out(Job(explain, positions))
             if self.flying:
                 return None
             self._stage.flush()
             self._stage = next(self._stages, None)
-            if self._stage is None:
-                work = self.work if self._shared else self.live
-                return self._handed_out(Job(partial(work.finish, self.folder.path, self.requested)))
         return None
 
     def received(self, job: Job, result: Explained | Record) -> None:
@@ -179,7 +155,11 @@ class Evaluation:
         """Whoever did a job is gone; with ``again`` it may have had nothing to do with the job."""
         self.flying -= 1
         if job.positions is None or self._stage is None:
-            self.error = MethodFailed(f"{self.folder.path} could not be scored: {reason}; give the same command again")
+            self._scorings += 1
+            if not again or self._scorings == ATTEMPTS:
+                self.error = MethodFailed(
+                    f"{self.folder.path} could not be scored: {reason}; its images are stored: run the command again"
+                )
         elif self._stage.retry(job.positions, again=again):
             self._stage.receive(self._unsurvived(self._stage.task, job.positions, reason), last=not self.flying)
             self.advance = self._stage.advance
@@ -193,7 +173,7 @@ class Evaluation:
         late = limit is not None and self._started is not None and monotonic() - self._started > limit
         return late or limit == 0 or (failures is not None and self.advance.failed > failures)
 
-    def _all_stages(self) -> Iterator[_Stage]:
+    def _all_stages(self) -> Iterator[Stage]:
         """The run's own queries, then those of each further run of its protocols; each is looked at when it begins."""
         yield self._stage_of(self.folder, self.live.task, "")
         for variant in self.live.variants(self.folder.path):
@@ -202,7 +182,7 @@ class Evaluation:
             folder.discard_damaged()
             yield self._stage_of(folder, variant.task, variant.name)
 
-    def _stage_of(self, folder: RunFolder, task: Task, variant: str) -> _Stage:
+    def _stage_of(self, folder: RunFolder, task: Task, variant: str) -> Stage:
         advance = Advance(0, 0, 0, self.requested, variant)
         again: list[range] = []
         for shard in folder.shards():
@@ -213,7 +193,7 @@ class Evaluation:
         self.advance = advance
         size = self.options.batch_size or self.live.method.batch_size
         fresh = not variant and next(folder.positions(), None) is None
-        return _Stage(
+        return Stage(
             self.live.method.name, folder, task, advance, again, cut(folder.missing(self.requested), size), fresh=fresh
         )
 
@@ -231,80 +211,3 @@ class Evaluation:
             session=Session(0.0, 0, None, str(task.device)),
         )
         return Explained(positions, 0, 1, 0.0, reason, shard.to_bytes(), self._shared)
-
-
-class _Stage:
-    """The queries of a run, or of a protocol's further run: which are left, and what is known of the others.
-
-    Until a query of a new run succeeds, shards are held back: a method that fails on everything leaves nothing behind.
-    In the runs of a protocol failures are findings, and stored.
-    """
-
-    def __init__(
-        self,
-        method: str,
-        folder: RunFolder,
-        task: Task,
-        advance: Advance,
-        again: list[range],
-        ranges: Iterator[range],
-        *,
-        fresh: bool,
-    ) -> None:
-        self.method = method
-        self.folder = folder
-        self.task = task
-        self.advance = advance
-        self.fresh = fresh
-        self._again = deque(again)
-        self._ranges = ranges
-        self._following = next(ranges, None)
-        self._held: list[Explained] = []
-        self._begun: Counter[range] = Counter()
-
-    def take(self, stopped: bool) -> range | None:
-        """Positions of the next shard; none if there is none left, or no further one is to begin."""
-        if stopped or (self.fresh and self.advance.done >= TRIALS):
-            return None
-        if self._again:
-            return self._again.popleft()
-        positions, self._following = self._following, next(self._ranges, None)
-        return positions
-
-    def receive(self, result: Explained, *, last: bool) -> None:
-        """Store what is handed back, or hold it; ``last`` says that no shard is out."""
-        self._begun.pop(result.positions, None)
-        self.advance = self.advance.with_shard(len(result.positions), result.flipped, result.failed)
-        if result.data is not None:
-            self._held.append(result)
-        left = self._following is not None or bool(self._again)
-        if self.fresh and self.advance.failed == self.advance.done:
-            if last and (self.advance.done >= TRIALS or not left):
-                raise MethodFailed(
-                    f"method {self.method} failed on each of its first {self.advance.done} queries: "
-                    f"{self._held[0].error}; nothing was stored: fix the adapter and run again"
-                )
-            return
-        self.fresh = False
-        self.flush()
-
-    def flush(self) -> None:
-        """Store what was held back."""
-        for held in self._held:
-            assert held.data is not None
-            self.folder.write_bytes(held.positions, held.data)
-        self._held.clear()
-
-    def retry(self, positions: range, *, again: bool) -> bool:
-        """Put a lost shard back, whole or in halves; true if it is one query that cannot be done."""
-        self._begun[positions] += 1
-        if again and self._begun[positions] < ATTEMPTS:
-            self._again.appendleft(positions)
-            return False
-        if len(positions) == 1:
-            return True
-        middle = len(positions) // 2
-        for half in (positions[middle:], positions[:middle]):
-            self._again.appendleft(half)
-            self._begun[half] = ATTEMPTS - 1
-        return False

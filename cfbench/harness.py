@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cfbench.evaluation import Advance, Evaluation, Options
+from cfbench.evaluation import Evaluation, Options
 from cfbench.method import Method
 from cfbench.pools import InProcess
 from cfbench.record import Record
 from cfbench.schedule import carry_out
+from cfbench.stage import Advance
 from cfbench.task import Task
 from cfbench.work import LiveWork
 

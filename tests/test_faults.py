@@ -97,6 +97,7 @@ def test_random_kills_leave_the_records_of_an_undisturbed_grid(kills: int, toy_k
     """Of clients and workers: nothing is lost, nothing computed twice but shards in flight."""
     chance = random.Random(kills)
     notes, out = tmp_path / "notes", tmp_path / "killed"
+    notes.touch()
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     client, in_flight = None, 0
     for kill in range(kills):

@@ -14,7 +14,7 @@ from cfbench.cli.options import INTERRUPTED, DeviceOption, shown, usable_device
 from cfbench.errors import CfbenchError
 
 if TYPE_CHECKING:
-    from cfbench.evaluation import Advance
+    from cfbench.stage import Advance
     from cfbench.study import Cell, Study
 
 FAILED_RUNS = 3
