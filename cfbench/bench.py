@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
+from cfbench.errors import MethodFailed
 from cfbench.harness import evaluate
 from cfbench.method import Method
 from cfbench.production import Prepared, explain_isolated
@@ -48,6 +51,26 @@ class Speed:
         return self.gflop * self.batched
 
 
+class _Operations(TorchDispatchMode):
+    """Counts floating-point operations of convolutions and matrix products, by torch's own formulas."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        with self:
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.total += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def method_speed(method: Method, task: Task, *, queries: int, rounds: int) -> Speed:
     """Time ``method`` on the first queries of a task, by turns one at a time and together.
 
@@ -55,22 +78,26 @@ def method_speed(method: Method, task: Task, *, queries: int, rounds: int) -> Sp
         queries: of a round, at most the method's batch size. rounds: how many, after one that does not count.
 
     Raises:
-        CfbenchError: the method cannot work here.
+        CfbenchError: the method cannot work here, or fails on one of these queries.
     """
     prepared = Prepared.of(method, task, seed=0)
     count = min(queries, method.batch_size, len(task))
 
+    def seconds(positions: range) -> float:
+        outcome = explain_isolated(prepared.method, task, positions, seed=0)
+        if failed := next(filter(None, outcome.errors), ""):
+            raise MethodFailed(f"method {method.name} failed on a query: {failed}; it cannot be timed")
+        return outcome.seconds
+
     def together() -> float:
-        return explain_isolated(prepared.method, task, range(count), seed=0).seconds
+        return seconds(range(count))
 
     def alone() -> float:
-        return sum(
-            explain_isolated(prepared.method, task, range(each, each + 1), seed=0).seconds for each in range(count)
-        )
+        return sum(seconds(range(each, each + 1)) for each in range(count))
 
-    explain_isolated(prepared.method, task, range(1), seed=0)
-    with FlopCounterMode(display=False) as counter:
-        explain_isolated(prepared.method, task, range(count), seed=0)
+    seconds(range(1))
+    with _Operations() as operations:
+        together()
     times = [(alone(), together()) for _ in range(rounds)]
     return Speed(
         method=method.name,
@@ -78,7 +105,7 @@ def method_speed(method: Method, task: Task, *, queries: int, rounds: int) -> Sp
         single=count / median(single for single, _ in times),
         batched=count / median(batched for _, batched in times),
         ratios=tuple(sorted(single / batched for single, batched in times)),
-        gflop=counter.get_total_flops() / count / 1e9,
+        gflop=operations.total / count / 1e9,
     )
 
 
