@@ -14,7 +14,7 @@ from cfbench.report.captions import caption
 from cfbench.report.scene import COLUMNS, LeftOut, Plate, Scene, facts
 from cfbench.report.style import COLUMN, SMALL
 
-LEGIBLE = 0.052
+LEGIBLE = 0.058
 """Inches of a character of a row's name."""
 
 WRAP = 9
@@ -37,7 +37,7 @@ def sheet(scene: Scene) -> Plate | LeftOut:
         rows[verbatim(item.label)] = pictures_of(item.row.entries[0], gallery.queries)
     names = scene.classes
     captions = [
-        "\n".join(textwrap.wrap(printable(f"{names[source]} → {names[target]}"), WRAP))
+        "\n".join(textwrap.wrap(printable(f"{names[source]} → {names[target]}"), WRAP, break_long_words=False))
         for source, target in zip(gallery.sources, gallery.targets, strict=True)
     ]
     widest = max(len(item.label) for item in drawn)
@@ -50,8 +50,9 @@ def sheet(scene: Scene) -> Plate | LeftOut:
         fontsize=SMALL,
     )
     figure.set_figwidth(COLUMN)
+    longest = max(len(word) for text in captions for word in text.split())
     for text in figure.axes[0].get_xticklabels():
-        text.set_fontsize(SMALL - 1.5)
+        text.set_fontsize((SMALL - 1.5) * min(1, WRAP / longest))
     what = "Fixed queries, evenly spaced over the split, and the stored 8-bit counterfactuals of the first seed."
     data = pd.DataFrame(
         [
