@@ -58,7 +58,7 @@ def test_worker_processes_make_what_this_process_makes(
     arguments = ("--method", SLOW, "--method", "noise", "--seeds", "2", "--task", toy_key)
     done = cfbench("evaluate", *arguments, "--workers", "2", "--out", "runs")
     assert done.returncode == 0, done.stderr
-    assert "4 of 4 runs are scored" in cfbench("status", "runs").stdout
+    assert "4 of 4 runs in runs are scored" in cfbench("status", "runs").stdout
     found = records_below(tmp_path / "runs")
     assert len(found) == 4
     for name in (SLOW, "noise"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,23 +21,25 @@ def status(
     """Show every run below FOLDER: queries done, failures, whether it is scored, and which process is at it."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from cfbench.store import KEY_FILE, RunFolder
 
     runs = [RunFolder(path.parent) for path in sorted(folder.rglob(KEY_FILE)) if "protocols" not in path.parts]
     if not runs:
         raise MissingResource(f"{folder} holds no run; make one with cfbench evaluate --method NAME --out {folder}")
-    table = Table("run", "queries", "failed", "flip rate", "state", box=None, pad_edge=False)
+    table = Table(Column("run", no_wrap=True), "queries", "failed", "flips", "state", box=None, pad_edge=False)
     states = []
-    for run in runs:
-        cells, state = _line(run)
-        states.append(state)
-        table.add_row(escape(shown(run.path)), *cells)
+    for place, group in groupby(runs, key=lambda run: run.path.parent):
+        table.add_row(f"[bold]{escape(shown(place))}[/bold]")
+        for run in group:
+            cells, state = _line(run)
+            states.append(state)
+            table.add_row(f"  {escape(run.path.name)}", *cells)
     console = Console()
     console.print(table)
     finished = states.count("scored")
-    console.print(f"\n{finished} of {len(runs)} runs are scored", soft_wrap=True)
+    console.print(f"\n{finished} of {len(runs)} runs in {shown(folder)} are scored", soft_wrap=True)
     if finished < len(runs):
         console.print("next: give the cfbench evaluate command that made the others again; it goes on", soft_wrap=True)
     else:
