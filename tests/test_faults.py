@@ -15,6 +15,7 @@ import pytest
 
 from cfbench.evaluation import Evaluation, Options
 from cfbench.grid import evaluations
+from cfbench.harness import evaluate
 from cfbench.pools import Processes
 from cfbench.record import Record
 from cfbench.registry import METHODS
@@ -65,6 +66,18 @@ def test_the_query_that_a_worker_does_not_survive_is_found_and_fails_alone(
     errors = [error for shard in evaluation.folder.shards() for error in shard.errors]
     assert [place for place, error in enumerate(errors) if error] == [lonely(task)]
     assert reason in errors[lonely(task)]
+
+
+def test_a_truncated_shard_is_found_and_made_again_alone(task: Task, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    method = METHODS.load(f"{ADAPTERS / 'slow.py'}:Slow").create({"seconds": 0.0, "notes": str(notes)})
+    whole, folder = evaluate(method, task, root=tmp_path)
+    shard = sorted((folder / "counterfactuals").glob("*.npz"))[3]
+    shard.write_bytes(shard.read_bytes()[:-40])
+    notes.unlink()
+    again, _ = evaluate(method, task, root=tmp_path)
+    assert notes.read_text().split() == ["4"]
+    assert (again.scores, again.provenance.images) == (whole.scores, whole.provenance.images)
 
 
 def workers_of(client: int) -> list[int]:
