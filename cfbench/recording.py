@@ -86,6 +86,7 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
 
     Raises:
         RunMismatch: the run was made on other splits or with other networks than the task has here.
+        RunInUse: another process writes the run.
     """
     old = Record.read(folder.path)
     then = old.provenance.networks | old.key.networks
@@ -95,12 +96,12 @@ def rescore(folder: RunFolder, task: Task) -> tuple[Record, dict[str, dict[str, 
             f"{folder.path} was made with other splits or networks than {task.key} has here; install the release that "
             "made it"
         )
-    with _threads(old.provenance.threads):
-        requested = old.queries.requested
+    requested = old.queries.requested
+    with folder.held(requested=requested), _threads(old.provenance.threads):
         scored = _scored(folder, task, old.key, requested, old.protocols)
-    images = old.provenance.model_copy(update={"images": scored.images_hash})
-    new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
-    write_results(folder, task, new, scored)
+        images = old.provenance.model_copy(update={"images": scored.images_hash})
+        new = old.model_copy(update={**_measured(folder, task, scored), "provenance": images})
+        write_results(folder, task, new, scored)
     return new, old.scores
 
 
