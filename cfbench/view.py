@@ -14,7 +14,7 @@ from cfbench.needs import READERS, Needs
 from cfbench.task import HEADS, Task
 from cfbench.truth import Truth
 
-RESERVED = ("classifier", "oracle", "attribute-oracle", "extractor")
+RESERVED = ("classifier", "oracle", "attribute-oracle", "extractor", "autoencoder")
 """Roles that ``needs.networks`` cannot name: the classifier comes by itself, the others judge."""
 
 

@@ -89,7 +89,7 @@ def test_the_harness_hands_over_nothing_undeclared(call: str, toy: Toy, tmp_path
         run_of(method, toy, tmp_path)
 
 
-@pytest.mark.parametrize("role", ["oracle", "extractor", "attribute-oracle", "classifier"])
+@pytest.mark.parametrize("role", ["oracle", "extractor", "attribute-oracle", "autoencoder", "classifier"])
 def test_judges_cannot_be_declared(role: str, toy: Toy, tmp_path: Path) -> None:
     method = adapter_file(tmp_path, needs=f"networks=({role!r},)")
     with pytest.raises(AccessDenied, match=f"networks of role '{role}' are never handed to a method"):
