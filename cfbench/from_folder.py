@@ -130,11 +130,16 @@ def _check_version(facts: Facts, folder: Path) -> None:
 
 
 def build_task(
-    plan: Plan, *, report: Callable[[str], Progress | None] = lambda name: None, seconds: float = SECONDS
+    plan: Plan,
+    *,
+    report: Callable[[str], Progress | None] = lambda name: None,
+    seconds: float = SECONDS,
+    device: str = "cpu",
 ) -> UserDataset:
     """Freeze the classifier, draw the splits, train the judges; goes on where it was stopped.
 
-    ``report(name)`` gives the progress callback of each network; ``seconds`` is the longest time between checkpoints.
+    ``report(name)`` gives the progress callback of each network; ``seconds`` is the longest time between checkpoints;
+    ``device`` is where networks are trained.
 
     Raises:
         InvalidParameter: the classifier gets too few held-out pictures right.
@@ -149,7 +154,10 @@ def build_task(
     facts.write(folder)
     dataset = dataset_class(facts, folder)()
     first, *others = dataset.networks
-    train_networks(dataset, [first], raw, folder, report=report, resume=True, seconds=seconds)
+    train = partial(
+        train_networks, dataset, raw=raw, folder=folder, report=report, resume=True, seconds=seconds, device=device
+    )
+    train([first])
     if not dataset_class(facts, folder)().manifest.splits:
         network = dataset_class(facts, folder)().network(first)
         right = int((predict(network, raw.test.images) == raw.test.labels).sum())
@@ -159,7 +167,7 @@ def build_task(
                 f"{facts.split_sizes['test']}: are its classes in this order: {', '.join(facts.classes)}?"
             )
         freeze_splits(dataset, raw, network, folder)
-    train_networks(dataset, others, raw, folder, report=report, resume=True, seconds=seconds)
+    train(others)
     return dataset_class(facts, folder)()
 
 

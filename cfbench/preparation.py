@@ -58,6 +58,7 @@ def train_network(
     *,
     resume: bool = False,
     seconds: float = SECONDS,
+    device: str | torch.device = "cpu",
 ) -> NetworkEntry:
     """Train one network by its recipe and write its weights and manifest entry into ``folder``.
 
@@ -65,6 +66,7 @@ def train_network(
         progress: told the finished share and the current loss.
         resume: whether to go on from the last checkpoint below ``folder``, if there is one; if not, it is removed.
         seconds: longest time between two checkpoints.
+        device: where to train; quality is measured on the CPU.
 
     Raises:
         RunMismatch: the checkpoint is of another recipe, data or version of torch.
@@ -79,7 +81,6 @@ def train_network(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = spec.build().to(device)
         session = Session(progress, checkpoints)
         spec.recipe.fit(network, data, seed=spec.seed, networks=lambda name: networks(name).to(device), session=session)
@@ -131,16 +132,17 @@ def train_networks(
     report: Callable[[str], Progress | None],
     resume: bool = False,
     seconds: float = SECONDS,
+    device: str | torch.device = "cpu",
 ) -> dict[str, NetworkEntry]:
     """Train several networks in turn; ``report(name)`` gives the progress callback of each.
 
-    With ``resume``, those that are finished in ``folder`` are left as they are.
+    With ``resume``, those that are finished in ``folder`` are left as they are. The rest as in :func:`train_network`.
     """
     built = {}
     for name in names:
         finished = _finished(dataset, name, folder) if resume else None
         built[name] = finished or train_network(
-            dataset, name, raw, folder, report(name), resume=resume, seconds=seconds
+            dataset, name, raw, folder, report(name), resume=resume, seconds=seconds, device=device
         )
     return built
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from elsewhere import DEVICE, pretending
 from safetensors.torch import load_file
 
 from cfbench.dataset import Images, RawData
@@ -75,3 +77,14 @@ def test_half_precision_halves_the_file_and_is_what_was_measured(tmp_path: Path)
     assert {value.dtype for value in stored.values()} == {torch.float16, torch.int64}
     accuracy = float((predict(Half(tmp_path).network("classifier"), raw.test.images) == raw.test.labels).float().mean())
     assert entry.quality["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", Toy.networks)
+def test_training_elsewhere_gives_a_network_as_good(name: str, toy_folder: Path, tmp_path: Path) -> None:
+    raw = RawData(train=render(60, 1), test=render(40, 2))
+    for folder in ("here", "away"):
+        shutil.copytree(toy_folder, tmp_path / folder)
+    here = train_network(Toy(toy_folder), name, raw, tmp_path / "here")
+    with pretending():
+        away = train_network(Toy(toy_folder), name, raw, tmp_path / "away", device=DEVICE)
+    assert away.quality == pytest.approx(here.quality, rel=1e-3), "but for sums in another order"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfbench.cli.options import INTERRUPTED, dataset_of, shown
+from cfbench.cli.options import INTERRUPTED, DeviceOption, dataset_of, shown, usable_device
 from cfbench.errors import InvalidParameter, UnknownName
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def prepare(
         Path | None, typer.Option(envvar="CFBENCH_DATA", help="Folder of the raw files; else the usual places.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is rebuilt; by default the user's cache.")] = None,
+    device: DeviceOption = "auto",
     official: Annotated[bool, typer.Option("--official", help="Download the weights of LPIPS, FID and CMMD.")] = False,
 ) -> None:
     """Verify the frozen files of a task, rebuild them, or make a task of your own pictures with --from-folder."""
@@ -85,7 +86,7 @@ def prepare(
             skip_damaged=skip_damaged,
             out=out,
         )
-        task = _make(console, plan, seconds=checkpoint_seconds)
+        task = _make(console, plan, seconds=checkpoint_seconds, device=usable_device(device))
     elif classifier or name or channels or epochs or skip_damaged:
         raise InvalidParameter(
             "--classifier, --name, --channels, --epochs and --skip-damaged go with --from-folder; say: "
@@ -103,7 +104,17 @@ def prepare(
         packaged = dataset.manifest if (dataset.folder / "manifest.json").is_file() else None
         if train:
             names = only or list(dataset.networks)
-            _train(console, dataset, names, raw, folder, packaged, resume=resume, seconds=checkpoint_seconds)
+            _train(
+                console,
+                dataset,
+                names,
+                raw,
+                folder,
+                packaged,
+                resume=resume,
+                seconds=checkpoint_seconds,
+                device=usable_device(device),
+            )
         if splits:
             _draw(console, dataset, raw, folder, packaged)
         console.print(f"written to {shown(folder)}", soft_wrap=True)
@@ -114,7 +125,7 @@ def prepare(
     console.print(f"next: cfbench evaluate --method NAME --task {task or dataset.name}", soft_wrap=True)
 
 
-def _make(console: Console, plan: Plan, *, seconds: float) -> str:
+def _make(console: Console, plan: Plan, *, seconds: float, device: str) -> str:
     """Build a task of the user's own pictures; what ``--task`` takes for it."""
     from rich.markup import escape
 
@@ -130,7 +141,7 @@ def _make(console: Console, plan: Plan, *, seconds: float) -> str:
         soft_wrap=True,
     )
     with _progress() as report:
-        dataset = build_task(plan, report=report, seconds=seconds)
+        dataset = build_task(plan, report=report, seconds=seconds, device=device)
     console.print(f"task {dataset.key} is made", soft_wrap=True)
     weak = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in weak_judges(dataset).items())
     if weak:
@@ -169,6 +180,7 @@ def _train(
     *,
     resume: bool,
     seconds: float,
+    device: str,
 ) -> None:
     from cfbench.preparation import train_networks, unfinished
 
@@ -177,7 +189,9 @@ def _train(
             how = "going on from it" if resume else "starting anew; --resume would go on from it"
             console.print(f"{name}: there is a checkpoint in {shown(folder)}: {how}", soft_wrap=True)
     with _progress() as report:
-        built = train_networks(dataset, names, raw, folder, report=report, resume=resume, seconds=seconds)
+        built = train_networks(
+            dataset, names, raw, folder, report=report, resume=resume, seconds=seconds, device=device
+        )
     for name, entry in built.items():
         quality = ", ".join(f"{key} {value:.4f}" for key, value in entry.quality.items())
         console.print(f"{name}: {quality}, {entry.seconds:.0f} s; {_compare(packaged, name, entry.sha256)}")

@@ -53,6 +53,9 @@ class Elsewhere(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
+    def __format__(self, layout: str) -> str:
+        return format(self.held, layout)
+
     def numpy(self, *, force: bool = False) -> Any:
         raise TypeError("numpy() of a tensor that is not on the CPU")
 
