@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import exit_code
+from commands import Command, exit_code
 from published import board_folder, shares, write_entry
 
 from cfbench.board.data import leaderboard
@@ -37,27 +37,13 @@ def records(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """What ``cfbench leaderboard`` prints on stdout when all is well."""
-
-    def call(*arguments: str | Path) -> str:
-        assert exit_code("leaderboard", *arguments) == 0
-        return capsys.readouterr().out
-
-    return call
+    return Command("leaderboard", capsys).printed
 
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Run:
     """What it prints on stderr, in one line, when it ends with exit code 2."""
-
-    def call(*arguments: str | Path) -> str:
-        assert exit_code("leaderboard", *arguments) == 2
-        output = capsys.readouterr()
-        assert output.out == ""
-        assert output.err.startswith("error: ")
-        assert output.err.count("\n") == 1
-        return output.err
-
-    return call
+    return Command("leaderboard", capsys).refused
 
 
 def methods(printed: str) -> list[str]:

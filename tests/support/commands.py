@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from cfbench.cli import main
 
 
@@ -25,3 +27,25 @@ def exit_code(*arguments: str | Path) -> int:
         except SystemExit as end:
             return int(end.code or 0)
     return 0
+
+
+class Command:
+    """One command of the command line, and what it prints."""
+
+    def __init__(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.name = name
+        self._capsys = capsys
+
+    def printed(self, *arguments: str | Path) -> str:
+        """What it prints on stdout when all is well."""
+        assert exit_code(self.name, *arguments) == 0
+        return self._capsys.readouterr().out
+
+    def refused(self, *arguments: str | Path) -> str:
+        """What it prints on stderr, in one line, when it ends with exit code 2."""
+        assert exit_code(self.name, *arguments) == 2
+        output = self._capsys.readouterr()
+        assert output.out == ""
+        assert output.err.startswith("error: ")
+        assert output.err.count("\n") == 1
+        return output.err
