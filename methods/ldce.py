@@ -51,11 +51,11 @@ class LDCE(Method):
     def __init__(
         self,
         *,
-        target: float = 60.0,
+        target: float = 20.0,
         distance: float = 10.0,
         angle: float = 55.0,
         steps: int = 40,
-        depth: int = 20,
+        depth: int = 32,
     ) -> None:
         if target <= 0 or distance < 0 or not 0 <= angle <= 180:
             raise InvalidParameter(
