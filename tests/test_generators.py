@@ -131,7 +131,7 @@ def conditions(dataset: Dataset, network: nn.Module, images: Tensor, labels: Ten
         return dataset.network("attributes")(images).sigmoid()
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", ["mnist", "mnist-4-9", "fashion-mnist"])
 @pytest.mark.parametrize("role", ["gan", "diffusion"])
 def test_frozen_generators_give_the_class_that_was_asked_for(name: str, role: str) -> None:
     dataset = load_dataset(name)
