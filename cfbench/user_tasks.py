@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.errors import CorruptFile, MissingResource, RunMismatch
@@ -39,6 +39,10 @@ SHARES = {"test": 0.4, "validation": 0.2}
 """Share of the held-out images that are queries; the rest are reference images."""
 
 
+Channels = Annotated[int, Field(ge=1, le=3)]
+Side = Annotated[int, Field(ge=8, le=10_000)]
+
+
 class Facts(BaseModel):
     """What a user's task was made of; its version is a hash of all but its name and where things lie."""
 
@@ -46,16 +50,16 @@ class Facts(BaseModel):
     layout: int
     name: str
     source: str
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    image_shape: tuple[Channels, Side, Side]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    training: int
-    held_out: int
-    skipped: int
-    duplicates: int
+    training: NonNegativeInt
+    held_out: NonNegativeInt
+    skipped: NonNegativeInt
+    duplicates: NonNegativeInt
     pictures: str
-    epochs: int
+    epochs: PositiveInt
     classifier: Given | None
 
     @property
