@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, cast
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
 
 from cfbench.dataset import Dataset, Images, NetworkSpec, RawData
 from cfbench.errors import CorruptFile, MissingResource, RunMismatch
@@ -41,6 +41,7 @@ SHARES = {"test": 0.4, "validation": 0.2}
 
 Channels = Annotated[int, Field(ge=1, le=3)]
 Side = Annotated[int, Field(ge=8, le=10_000)]
+Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Facts(BaseModel):
@@ -52,8 +53,8 @@ class Facts(BaseModel):
     source: str
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     image_shape: tuple[Channels, Side, Side]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[Spread, ...]
     training: NonNegativeInt
     held_out: NonNegativeInt
     skipped: NonNegativeInt
