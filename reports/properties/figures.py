@@ -3,7 +3,7 @@
     python reports/properties/figures.py
 
 ``cfbench study`` on ``properties.toml`` and ``properties-stable.toml`` collects them; ``flipped.csv`` is made by
-``strips.py``. Writes ``trade-off.png``, ``fooled.png``, ``matrix.png`` and ``matrix.md``.
+``strips.py``; the published records are in ``reports/board``. Writes ``trade-off.png``, ``fooled.png``, ``matrix.png`` and ``matrix.md``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from cfbench.markdown import markdown_table, number
 FOLDER = Path(__file__).parent
 OTHERS = {"digits": "mnist", "far": "fashion-mnist, targets any"}
 """Further parts, where they have been made, with their titles."""
+BOARD = FOLDER.parent / "board" / "fashion-mnist@v1-near" / "metrics.csv"
+"""Scores of the published records, which ``cfbench report`` writes."""
 
 MADE = ("pgd", "wachter", "deep-inversion", "dip", "dip-loss", "disc")
 REFERENCES = ("nearest-unlike", "identity", "noise", "quits", "prototype")
@@ -58,10 +60,10 @@ class Score:
 
 
 class Scores:
-    """Scores of a part's CSV file on its only task."""
+    """Scores of a CSV file of one task."""
 
-    def __init__(self, part: str) -> None:
-        table = pd.read_csv(FOLDER / f"{part}.csv").dropna(subset="value")
+    def __init__(self, path: Path) -> None:
+        table = pd.read_csv(path).dropna(subset="value")
         self._found = {
             (row.row, row.metric): Score(row.value, row.low, row.high, row.n) for row in table.itertuples(index=False)
         }
@@ -295,11 +297,14 @@ def _survivors(axis: Axes, core: Scores, flipped: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parts = {part: Scores(part) for part in ("core", "stable", *OTHERS) if (FOLDER / f"{part}.csv").is_file()}
+    files = {part: FOLDER / f"{part}.csv" for part in ("core", "stable", *OTHERS)}
+    parts = {part: Scores(path) for part, path in files.items() if path.is_file()}
     core, others = parts["core"], {OTHERS[part]: scores for part, scores in parts.items() if part in OTHERS}
     asks, rows = asks_of(core, parts["stable"]), [*MADE, *REFERENCES]
     tables = [matrix_table("fashion-mnist", asks, rows)]
     tables += [matrix_table(title, asks_of(scores), scores.rows()) for title, scores in others.items()]
+    board = Scores(BOARD)
+    tables.append(matrix_table("fashion-mnist, the published records", asks_of(board), board.rows()))
     (FOLDER / "matrix.md").write_text("\n".join(["# Which row meets which threshold\n", *tables]), encoding="utf-8")
     figures = {
         "trade-off": trade_off({"fashion-mnist": core} | others),

@@ -12,12 +12,13 @@ from own_pictures import Thirds
 
 from cfbench.errors import InvalidParameter, MissingResource
 from cfbench.harness import evaluate
+from cfbench.images import quantise
 from cfbench.registry import METHODS
 from cfbench.task import Task
 from cfbench.testing import Toy
 from cfbench.view import MethodView
 
-SEARCHES = ("vae-latent", "gan-latent", "diffeomorphic")
+SEARCHES = ("vae-latent", "gan-latent", "diffeomorphic", "latent-shift")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,30 @@ def test_without_proximity_the_search_in_the_vae_is_the_ascent(toy_folder: Path)
     searched, _ = explained(task, "vae-latent", proximity=0.0, inversion=0, **settings)
     ascended, _ = explained(task, "diffeomorphic", **settings)
     assert torch.equal(searched.images, ascended.images)
+
+
+@pytest.mark.parametrize("proximity", [0.0, 40.0])
+def test_one_step_of_a_shift_goes_down_the_gradient_at_the_query(proximity: float, toy_folder: Path) -> None:
+    """The distance has no slope at the query itself, so that only the target pulls; where no pixel is clipped."""
+    task = Task(LinearToy(toy_folder))
+    outcome, _ = explained(task, "latent-shift", 60, steps=1, rate=0.05, confidence=0.999, proximity=proximity)
+    queries, targets = task.images(slice(60)).flatten(1), task.targets[:60]
+    error = (queries @ FILTERS.T).softmax(1) - torch.eye(3)[targets]
+    step = -0.05 * (error @ FILTERS @ BASIS[:LATENT].T).sign()
+    made = (queries + step @ BASIS[:LATENT]).clamp(0, 1)
+    apart = (outcome.images.flatten(1) / 255 - made).abs().amax(1)
+    whole = ((queries > 0) & (queries < 1)).all(1)
+    assert int(whole.sum()) >= 3
+    assert float(apart[whole].max()) <= 0.5 / 255 + 1e-4
+
+
+def test_a_query_that_is_sure_already_is_its_own_shift(toy_folder: Path) -> None:
+    task = Task(LinearToy(toy_folder))
+    queries = task.images(slice(12))
+    chances = Thirds()(quantise(queries) / 255).softmax(1).gather(1, task.targets[:12, None])
+    outcome, _ = explained(task, "latent-shift", confidence=float(chances.min()) / 2)
+    assert torch.equal(outcome.images, quantise(queries))
+    assert outcome.columns["steps"].tolist() == [0] * 12
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -117,7 +142,9 @@ class Ungenerated(Toy):
     networks = {name: spec for name, spec in Toy.networks.items() if name not in ("gan", "vae")}
 
 
-@pytest.mark.parametrize(("name", "role"), [("vae-latent", "vae"), ("gan-latent", "gan"), ("diffeomorphic", "vae")])
+@pytest.mark.parametrize(
+    ("name", "role"), [("vae-latent", "vae"), ("gan-latent", "gan"), ("diffeomorphic", "vae"), ("latent-shift", "vae")]
+)
 def test_a_task_without_the_generator_says_so(name: str, role: str, toy_folder: Path) -> None:
     method = METHODS.load(name)()
     with pytest.raises(
