@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,13 +24,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cfbench.inversion import Objective, descend, reconstruct
-from cfbench.keys import run_key
 from cfbench.method import Method
 from cfbench.priors import Prior
-from cfbench.production import Advance, Prepared, produce
 from cfbench.provenance import device_name
 from cfbench.registry import METHODS, load_dataset
-from cfbench.store import RunFolder, contiguous
 from cfbench.task import Task
 from cfbench.view import MethodView
 
@@ -140,22 +136,6 @@ class Bench:
         return kept.seconds() * self.steps / 2
 
 
-def overhead(task: Task) -> float:
-    """Share of the harness in a run of the default ``dip``: wall time over the method's own, minus one."""
-    method = METHODS.load("dip")()
-    with tempfile.TemporaryDirectory() as root:
-        folder = RunFolder(Path(root))
-        folder.claim(run_key(method, task, seed=0))
-        started = time.perf_counter()
-        count = 2 * method.batch_size
-        ranges = list(contiguous(list(range(count)), method.batch_size))
-        prepared = Prepared.of(method, task, seed=0)
-        produce(prepared, task, folder, ranges, seed=0, advance=Advance(0, 0, 0, count))
-        wall = time.perf_counter() - started
-        own = sum(shard.seconds for shard in folder.shards()) + prepared.seconds
-    return wall / own - 1
-
-
 def row(case: Case, task: Task, images: int, steps: int, rounds: int) -> str:
     """One row of the table: medians, and ratios round by round."""
     bench = Bench(case, task, images, steps)
@@ -201,11 +181,9 @@ def main() -> None:
             "|---|---|---|---|---|---|",
             *(row(case, task, options.images, options.steps, options.rounds) for case in CASES),
         ]
-    share = overhead(Task(load_dataset("fashion-mnist"), split="validation"))
     lines += [
         "",
-        f"Harness overhead on the default `dip`, fashion-mnist (checks, seeds, judging, shards): {share:.2%} of the "
-        "method's own time.",
+        "What the harness costs beside: speed.md.",
         "",
         "Made by `python tests/benchmarks/priors.py`.",
     ]

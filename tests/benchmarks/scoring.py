@@ -25,15 +25,14 @@ import torch
 
 from cfbench import batch as batches
 from cfbench import scoring
+from cfbench.harness import evaluate
 from cfbench.judges import Judges, Member, members_of
-from cfbench.keys import run_key
 from cfbench.metrics.base import FAMILIES
 from cfbench.networks import FeatureNetwork
 from cfbench.pieces import Piece, pieces_of
-from cfbench.production import Advance, Prepared, produce
 from cfbench.provenance import device_name
 from cfbench.registry import METHODS, load_dataset
-from cfbench.store import RunFolder, contiguous
+from cfbench.store import RunFolder
 from cfbench.task import Task
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,14 +101,9 @@ def timed_score(pieces: list[Piece], task: Task, clock: Clock) -> None:
 
 def attacked(task: Task) -> list[Piece]:
     """A stored run of ``pgd``, which changes nearly every pixel: the most work for the insertion curves."""
-    method = METHODS.load("pgd")()
     with tempfile.TemporaryDirectory() as root:
-        folder = RunFolder(Path(root))
-        folder.claim(run_key(method, task, seed=0))
-        ranges = list(contiguous(list(range(QUERIES)), method.batch_size))
-        start = Advance(0, 0, 0, QUERIES)
-        produce(Prepared.of(method, task, seed=0), task, folder, ranges, seed=0, advance=start)
-        return list(pieces_of(folder, task, QUERIES))
+        _, folder = evaluate(METHODS.load("pgd")(), task, root=Path(root))
+        return list(pieces_of(RunFolder(folder), task, QUERIES))
 
 
 def speed(rounds: int) -> list[str]:
