@@ -11,7 +11,7 @@ from rendered import Rendered
 from cfbench.classifier import Classifier
 from cfbench.errors import AccessDenied, InvalidParameter, MissingResource
 from cfbench.needs import Needs
-from cfbench.networks import PlainCNN
+from cfbench.networks import VAE, PlainCNN
 from cfbench.task import Task
 from cfbench.view import MethodView
 
@@ -71,17 +71,18 @@ def test_the_view_hands_over_what_was_declared_and_refuses_the_rest(task: Task) 
     with pytest.raises(AccessDenied, match="training_data=True"):
         bare.training_data()
     with pytest.raises(AccessDenied, match="networks="):
-        bare.networks("autoencoder")
-    for judge in ("classifier", "oracle", "extractor"):
+        bare.networks("vae")
+    for judge in ("classifier", "oracle", "extractor", "autoencoder"):
         with pytest.raises(AccessDenied, match="never handed"):
             MethodView(task, Needs(networks=(judge,)))
 
-    view = MethodView(task, Needs(training_data=True, networks=("autoencoder",)))
+    view = MethodView(task, Needs(training_data=True, networks=("vae",)))
     assert view.class_names == ("left", "middle", "right")
     assert view.attribute_names == ()
     assert len(view.training_data()) == 120
-    autoencoder = view.networks("autoencoder")["autoencoder"]
-    autoencoder(torch.rand(7, 1, 12, 12))
+    vae = view.networks("vae")["vae"]
+    assert isinstance(vae, VAE)
+    vae.decode(torch.rand(7, vae.latent))
     assert view.counter.generated == 7
 
 

@@ -3,7 +3,8 @@
     python reports/properties/figures.py
 
 ``cfbench study`` on ``properties.toml`` and ``properties-stable.toml`` collects them; ``flipped.csv`` is made by
-``strips.py``; the published records are in ``reports/board``. Writes ``trade-off.png``, ``fooled.png``, ``matrix.png`` and ``matrix.md``.
+``strips.py``; the published records are in ``reports/board``. Writes ``trade-off.png``, ``fooled.png``, ``matrix.png``
+and ``matrix.md``.
 """
 
 from __future__ import annotations
