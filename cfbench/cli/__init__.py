@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cfbench.allocation import keep_freed_memory
 from cfbench.cli.bench import bench
 from cfbench.cli.check import check
 from cfbench.cli.compare import compare
@@ -50,6 +51,7 @@ app.command()(doctor)
 
 def main() -> None:
     """Entry point: an error that a user can act on is one line on stderr and exit code 2."""
+    keep_freed_memory()
     try:
         app()
     except CfbenchError as error:

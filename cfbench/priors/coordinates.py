@@ -28,9 +28,9 @@ class StackedLinear(nn.Module):
         spread = 1 / math.sqrt(inputs)
         self.bias = nn.Parameter(random.uniform(1, outputs, low=-spread, high=spread))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """``[B, N, inputs]`` to ``[B, N, outputs]``."""
-        return torch.baddbmm(self.bias, features, self.weight)
+    def forward(self, features: Tensor, scale: float = 1.0) -> Tensor:
+        """``[B, N, inputs]`` to ``[B, N, outputs]``, times ``scale``, which costs less on weights than on outputs."""
+        return torch.baddbmm(scale * self.bias, features, scale * self.weight)
 
 
 class _Coordinates(Prior):
@@ -45,14 +45,14 @@ class _Coordinates(Prior):
         self.head: StackedLinear
         self.features: Tensor
 
-    def activated(self, features: Tensor) -> Tensor:
-        """The nonlinearity of the hidden layers."""
-        return features.relu()
+    def hide(self, layer: nn.Module, features: Tensor) -> Tensor:
+        """A hidden layer and its nonlinearity."""
+        return layer(features).relu_()  # type: ignore[no-any-return]
 
     def forward(self) -> Tensor:
         features = self.features
         for layer in self.hidden:
-            features = self.activated(layer(features))
+            features = self.hide(layer, features)
         pixels: Tensor = self.head(features).sigmoid()[: self.batch]
         return pixels.transpose(1, 2).reshape(self.batch, *self.shape)
 
@@ -92,8 +92,8 @@ class Siren(_Coordinates):
         self.head = StackedLinear(random, width, image_shape[0], bound)
         self.register_buffer("features", grid(*image_shape[1:]).to(random.device).expand(len(random), -1, -1))
 
-    def activated(self, features: Tensor) -> Tensor:
-        return (self.frequency * features).sin()
+    def hide(self, layer: nn.Module, features: Tensor) -> Tensor:
+        return layer(features, scale=self.frequency).sin()  # type: ignore[no-any-return]
 
 
 class FourierNet(_Coordinates):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cfbench.allocation import keep_freed_memory
 from cfbench.inversion import Objective, descend, reconstruct
 from cfbench.method import Method
 from cfbench.priors import Prior
@@ -162,6 +163,7 @@ def main() -> None:
     for name, default in (("images", 50), ("steps", 40), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
+    keep_freed_memory()
     lines = [
         "# Speed of priors optimised for every image",
         "",
