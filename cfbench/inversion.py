@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cfbench.classifier import Classifier
 from cfbench.errors import InvalidParameter
+from cfbench.matching import mean_square
 from cfbench.priors import Prior
 
 WORTH_LEAVING = 0.75
@@ -73,7 +74,7 @@ def reconstruct(prior: Prior, images: Tensor, *, steps: int, rate: float) -> Non
     descent = Descent(prior, rate)
     for step in range(steps):
         present = rate * min(1, (step + 1) / RISE) * (1 + math.cos(math.pi * step / steps)) / 2
-        descent.step((prior() - images).square().flatten(1).mean(1), present)
+        descent.step(mean_square(prior(), images), present)
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Objective:
         loss = self.target * stage.target * F.cross_entropy(logits, self.targets, reduction="none")
         for have, want, weight in zip(maps, self.wanted, stage.maps, strict=True):
             if weight:
-                loss = loss + self.matching * weight * (have - want).square().flatten(1).mean(1)
+                loss = loss + self.matching * weight * mean_square(have, want)
         if self.consistency is not None:
             term, weight = self.consistency
             loss = loss + weight * term(maps, self.targets)

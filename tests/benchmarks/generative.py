@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cfbench.allocation import keep_freed_memory
 from cfbench.images import quantise
 from cfbench.method import Method
 from cfbench.registry import METHODS, load_dataset
@@ -158,6 +159,7 @@ def main() -> None:
     for name, default in (("images", 25), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
+    keep_freed_memory()
     task = Task(load_dataset("fashion-mnist"), split="validation")
     said = conditions(options.images, options.rounds)
     made_by = "Made by `python tests/benchmarks/generative.py`."

@@ -33,6 +33,7 @@ from peal.dependencies.FastDiME_CelebA.core.sample_utils import (
 )
 from torch import Tensor, nn
 
+from cfbench.allocation import keep_freed_memory
 from cfbench.denoising import Chain
 from cfbench.images import quantise
 from cfbench.networks import Diffusion
@@ -208,6 +209,7 @@ def main() -> None:
     for name, default in (("images", 20), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
+    keep_freed_memory()
     task = Task(load_dataset("fashion-mnist"), split="validation")
     said = (
         f"{conditions(options.images, options.rounds)} The same frozen classifier and U-Net; DiME and FastDiME go down "

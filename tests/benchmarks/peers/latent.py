@@ -23,6 +23,7 @@ import torch
 from bex.explainers import Dive, Xgem
 from torch import Tensor
 
+from cfbench.allocation import keep_freed_memory
 from cfbench.images import quantise
 from cfbench.registry import METHODS, load_dataset
 from cfbench.task import Task
@@ -118,6 +119,7 @@ def main() -> None:
     for name, default in (("images", 50), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
+    keep_freed_memory()
     task = Task(load_dataset("fashion-mnist"), split="validation")
     said = (
         f"{conditions(options.images, options.rounds)} The same frozen VAE and classifier; Adam at {RATE:g} for "
