@@ -188,7 +188,7 @@ def main() -> None:
         ]
     lines += [
         "",
-        "What the harness costs beside: speed.md.",
+        "What the harness costs beside: [speed.md](speed.md).",
         "",
         "Made by `python tests/benchmarks/priors.py`.",
     ]
