@@ -223,6 +223,8 @@ OFFSETS: dict[str, Offsets] = {
         "noise": (6, -3),
         "pgd": (-6, 3),
     },
+    "mnist": {"disc": (-7, 6), "dip-loss": (7, -12), "nearest-unlike": (-8, 6)},
+    "fashion-mnist, targets any": {"nearest-unlike": (-8, 6)},
     "kd": {
         "dip": (12, -8),
         "dip-loss": (-8, -11),
