@@ -308,7 +308,8 @@ def main() -> None:
     tables += [matrix_table(title, asks_of(scores), scores.rows()) for title, scores in others.items()]
     board = Scores(BOARD)
     published = asks_of(board, parts["stable"])
-    tables.append(matrix_table("fashion-mnist, the published records (stability of 50 queries)", published, board.rows()))
+    title = "fashion-mnist, the published records (stability of 50 queries)"
+    tables.append(matrix_table(title, published, board.rows()))
     (FOLDER / "matrix.md").write_text("\n".join(["# Which row meets which threshold\n", *tables]), encoding="utf-8")
     figures = {
         "trade-off": trade_off({"fashion-mnist": core} | others),
