@@ -43,6 +43,7 @@ def score(
     *,
     reruns: Mapping[str, Iterable[Piece]] | None = None,
     protocols: Sequence[str] = (),
+    metrics: Sequence[Metric] | None = None,
 ) -> Scored:
     """Score stored 8-bit images alone; every network sees every batch once.
 
@@ -52,6 +53,7 @@ def score(
         pieces: the run, in order. judges: who judges.
         reruns: the same queries in the runs of protocols, altered; as long as ``pieces``.
         protocols: names of the protocols whose metrics are asked for.
+        metrics: fresh instances; by default one of every metric.
 
     Raises:
         InvalidParameter: there is nothing to score.
@@ -62,7 +64,7 @@ def score(
         raise InvalidParameter("there are no images to score; give at least one query and its counterfactual")
     judges.protocols = tuple(protocols)
     judges.several = first.further is not None
-    chosen = metrics_for(judges)
+    chosen = metrics_for(judges) if metrics is None else metrics
     reasons = {metric.key: metric.blocked() for metric in chosen}
     active = [metric for metric in chosen if reasons[metric.key] is None]
     digest = hashlib.sha256()

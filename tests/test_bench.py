@@ -10,6 +10,7 @@ from commands import exit_code
 from torch import nn
 
 from cfbench.bench import method_speed, peak_gflops
+from cfbench.other_tools import AGAIN, FIRST, frechet_contest, scoring_contest
 from cfbench.registry import METHODS
 from cfbench.task import Task
 
@@ -65,3 +66,21 @@ def test_the_report_has_a_line_a_method_and_names_what_is_left_out(
     assert text in shown.out
     assert "| `noise` | 2 |" in text
     assert "`cfbench --help`" in text
+
+
+def test_both_tools_give_the_same_frechet_distance() -> None:
+    contest = frechet_contest(images=200, rounds=2, features=16)
+    assert contest.values["cfbench"]["frechet"] == pytest.approx(contest.values["pytorch-fid"]["frechet"], rel=1e-8)
+    assert {tool: len(seconds) for tool, seconds in contest.seconds.items()} == {"cfbench": 2, "pytorch-fid": 2}
+
+
+@pytest.mark.slow
+def test_other_tools_give_the_scores_of_one_pass(task: Task) -> None:
+    """On the same random weights; structural similarity is left out, which torchmetrics averages over borders too."""
+    values = scoring_contest(task, images=8, rounds=1).values
+    ours = values[FIRST]
+    assert values[AGAIN] == ours
+    assert ours["fid"] == pytest.approx(values["pytorch-fid"]["fid"], rel=1e-3)
+    assert ours["lpips"] == pytest.approx(values["lpips"]["lpips"], rel=1e-4)
+    for name in ("l1", "flip_rate", "oracle_agreement"):
+        assert ours[name] == pytest.approx(values["torchmetrics"][name], rel=1e-4, abs=1e-6)

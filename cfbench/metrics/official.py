@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -94,12 +95,12 @@ class LPIPS(QueryMetric):
         return distance.flatten()
 
 
-def inception() -> nn.Module:
-    """pytorch-fid's Inception with the official weights."""
+def inception(state: Callable[[], dict[str, Tensor]]) -> nn.Module:
+    """pytorch-fid's Inception with the weights that ``state`` gives."""
     from pytorch_fid import inception as package
 
     def verified(*arguments: Any, **options: Any) -> dict[str, Tensor]:
-        return weights.INCEPTION.state()
+        return state()
 
     original = package.load_state_dict_from_url
     package.load_state_dict_from_url = verified
@@ -113,7 +114,7 @@ def inception() -> nn.Module:
 
 def inception_space(judges: Judges) -> Space:
     """The space of FID and KID: pytorch-fid's 2048 pooled features up to float32 rounding; loads when first used."""
-    network = cache(lambda: FastInception(inception()).to(judges.device))
+    network = cache(lambda: FastInception(inception(weights.INCEPTION.state)).to(judges.device))
 
     def embed(images: Tensor) -> Tensor:
         features: Tensor = network()(rgb(images))

@@ -1,22 +1,19 @@
-"""Speed of scoring stored counterfactuals, and against other tools one after the other.
+"""Where the time of scoring stored counterfactuals goes.
 
-    OMP_NUM_THREADS=2 python tests/benchmarks/scoring.py [--rounds 3] [--images 300]
+    OMP_NUM_THREADS=2 python tests/benchmarks/scoring.py [--rounds 3]
 
-Writes ``reports/scoring-speed.md``. Times are by the wall: run nothing beside it. Weights of Inception and AlexNet are
-random ones, whose speed is that of the official ones.
+Writes ``reports/scoring-speed.md``. Times are by the wall: run nothing beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from unittest import mock
@@ -26,7 +23,7 @@ import torch
 from cfbench import batch as batches
 from cfbench import scoring
 from cfbench.harness import evaluate
-from cfbench.judges import Judges, Member, members_of
+from cfbench.judges import Judges, members_of
 from cfbench.metrics.base import FAMILIES
 from cfbench.networks import FeatureNetwork
 from cfbench.pieces import Piece, pieces_of
@@ -36,10 +33,6 @@ from cfbench.store import RunFolder
 from cfbench.task import Task
 
 ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "support"))
-
-from other_tools import AGAIN, FIRST, cfbench_passes, one_after_the_other, stand_ins  # noqa: E402
-from synthetic_runs import synthetic  # noqa: E402
 
 QUERIES = 1000
 P = ParamSpec("P")
@@ -134,38 +127,9 @@ def speed(rounds: int) -> list[str]:
     return lines
 
 
-def against_others(images: int, rounds: int) -> list[str]:
-    task = Task(load_dataset("fashion-mnist"))
-    piece = next(synthetic(task, images))
-    kept = [Member(each.name, each.role, each.identity, cache(each.load)) for each in members_of(task.dataset)]
-    reference = task.dataset.split("reference")
-    few = type(reference)(reference.images[:images], reference.labels[:images])
-
-    def judges() -> Judges:
-        return Judges(kept, classes=10, image_shape=task.dataset.image_shape, reference=lambda: few)
-
-    seconds: dict[str, list[float]] = defaultdict(list)
-    with stand_ins() as networks:
-        for _ in range(rounds):
-            for name, value in (cfbench_passes(piece, judges) | one_after_the_other(piece, judges, networks)).items():
-                seconds[name].append(value)
-                print(name, f"{value:.1f} s", flush=True)
-    ours = {name: seconds.pop(name) for name in (FIRST, AGAIN)}
-    totals = [sum(parts) for parts in zip(*seconds.values(), strict=True)]
-    rows = {**ours, "the others, together": totals, **seconds}
-    lines = [f"{images} images, seconds; medians of {rounds} rounds.", ""]
-    lines += ["| | seconds | the others' time over it |", "|---|---|---|"]
-    for name, found in rows.items():
-        ratios = [theirs / mine for theirs, mine in zip(totals, found, strict=True)]
-        times = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if name in ours else ""
-        lines.append(f"| {name} | {statistics.median(found):.1f} | {times} |")
-    return lines
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("rounds", 3), ("images", 300)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     parts = [
         "# Speed of scoring",
@@ -176,16 +140,7 @@ def main() -> None:
         "",
         *speed(options.rounds),
         "",
-        "## FID, LPIPS, pixel and classifier metrics against one tool after the other",
-        "",
-        "pytorch-fid's own command on PNG files, torchmetrics' LPIPS, and the metrics of validity, proximity and "
-        "sparsity one after the other, each with its own pass over the images (our code, networks already loaded). "
-        "Same images, same random weights, in turns. Inception takes nearly all of the time. Features of held-out real "
-        "images are computed before; those of the queries are kept after the first run, as they are the same for every "
-        "method (pytorch-fid can be given statistics computed before, too; here it is not). Our FID "
-        "brings an interval by 41 leave-outs and a floor, pytorch-fid's the value alone.",
-        "",
-        *against_others(options.images, options.rounds),
+        "Against pytorch-fid, lpips and torchmetrics: [speed.md](speed.md).",
         "",
         "Made by `OMP_NUM_THREADS=2 python tests/benchmarks/scoring.py`.",
     ]
