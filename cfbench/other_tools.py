@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class _Networks:
     def random(cls) -> _Networks:
         import lpips
 
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
             torch.manual_seed(0)
             like = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
             perceptual = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
@@ -185,14 +186,19 @@ def _pytorch_fid(sets: Sequence[Sequence[Path]], network: nn.Module) -> dict[str
     from pytorch_fid import fid_score
 
     moments = [fid_score.calculate_activation_statistics(files, network, BATCH, FEATURES, "cpu", 1) for files in sets]
-    return {"fid": float(fid_score.calculate_frechet_distance(*moments[0], *moments[1]))}
+    return {"fid": _distance(moments)}
 
 
 def _plain_frechet(sets: Sequence[Floats]) -> float:
+    return _distance([(each.mean(axis=0), np.cov(each, rowvar=False)) for each in sets])
+
+
+def _distance(moments: Sequence[tuple[Floats, Floats]]) -> float:
+    """By pytorch-fid, without its warnings of singular matrices and of an argument that scipy 1.18 no longer takes."""
     from pytorch_fid import fid_score
 
-    moments = [(each.mean(axis=0), np.cov(each, rowvar=False)) for each in sets]
-    return float(fid_score.calculate_frechet_distance(*moments[0], *moments[1]))
+    with warnings.catch_warnings(action="ignore"):
+        return float(fid_score.calculate_frechet_distance(*moments[0], *moments[1]))
 
 
 @torch.inference_mode()
