@@ -37,7 +37,12 @@ class QuerySplit(StrEnum):
 
 MethodOption = Annotated[str, typer.Option("--method", help="Registered name, or path/to/file.py:Class.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter of the method, as JSON (0.3, true, [0, 2]) or text; repeatable.",
+    ),
 ]
 TaskOption = Annotated[
     str | None, typer.Option("--task", help="Task key, name or name@version; by default the packaged one.")
