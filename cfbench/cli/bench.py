@@ -89,16 +89,17 @@ def _harness(task: Task) -> tuple[float, list[tuple[str, str]]]:
 
 
 def _speeds(names: Sequence[str], task: Task, queries: int, rounds: int, console: Console) -> list[Speed]:
+    from rich.progress import track
+
     from cfbench.bench import method_speed
     from cfbench.cli.options import make_method
 
     speeds = []
-    for name in dict.fromkeys(names):
-        with console.status(name):
-            try:
-                speeds.append(method_speed(make_method(name, None), task, queries=queries, rounds=rounds))
-            except CfbenchError as error:
-                print(f"left out: {name}: {error}", file=sys.stderr)
+    for name in track([*dict.fromkeys(names)], "methods", console=console, transient=True):
+        try:
+            speeds.append(method_speed(make_method(name, None), task, queries=queries, rounds=rounds))
+        except CfbenchError as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
     return speeds
 
 
