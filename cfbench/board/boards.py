@@ -43,7 +43,8 @@ def boards_of(entries: Sequence[Entry], rules: Rules) -> list[Board]:
     """Entries as boards, each ranked.
 
     Entries go together if the question is the same (task, targets, split with its hash, network explained with its
-    hash) and the deciding metrics, as far as they have them, were computed by the same versions and networks.
+    hash) and the deciding metrics, as far as they have them, were computed by the same versions and networks. The task
+    with the most entries comes first; of a task its own classifier, and the usual target rule.
 
     Raises:
         CorruptFile: entries of one board explain different queries.
@@ -51,7 +52,9 @@ def boards_of(entries: Sequence[Entry], rules: Rules) -> list[Board]:
     questions: defaultdict[tuple[str, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         questions[_question(entry.record)].append(entry)
-    parts = [part for question in sorted(questions, key=_order) for part in _by_judges(questions[question], rules)]
+    sizes = Counter(entry.record.key.task for entry in entries)
+    ordered = sorted(questions, key=lambda question: (-sizes[question[0]], *_order(question)))
+    parts = [part for question in ordered for part in _by_judges(questions[question], rules)]
     seen: Counter[str] = Counter()
     found = []
     for part in parts:
@@ -67,7 +70,6 @@ def _question(record: Record) -> tuple[str, ...]:
 
 
 def _order(question: tuple[str, ...]) -> tuple[object, ...]:
-    """By task, its own classifier first, and the usual target rule first."""
     task, classifier, targets, *rest = question
     return (task, classifier, (*TARGET_RULES, targets).index(targets), *rest)
 

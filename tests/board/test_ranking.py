@@ -59,6 +59,14 @@ def test_gate_ranks_and_groups(records: Path) -> None:
     assert found["best"].reason == ""
 
 
+def test_the_task_with_the_most_records_comes_first(records: Path) -> None:
+    write_entry(records, "pgd", np.ones(10), key={"task": "a@v1"})
+    for method in ("pgd", "mine"):
+        write_entry(records, method, np.ones(10), key={"task": "b@v1"})
+    write_entry(records, "pgd", np.ones(10), key={"task": "c@v1"})
+    assert [board.record.key.task for board in boards(records)] == ["b@v1", "a@v1", "c@v1"]
+
+
 @pytest.mark.parametrize(("wins", "status"), [(8, "ranked"), (5, "adversarial")])
 def test_the_gate_by_hand(records: Path, wins: int, status: str) -> None:
     """With one oracle and two rows the p-value is that of ``wins`` heads in a row: 2 / 2^8 < .05, 2 / 2^5 > .05."""
