@@ -54,7 +54,7 @@ def methods(printed: str) -> list[str]:
 
 def test_show_prints_the_first_ranked_rows_and_the_references(records: Path, run: Run) -> None:
     printed = run("show", "--records", records)
-    circles, _, squares = printed.partition("squares@v1-near")
+    squares, _, circles = printed.partition("circles@v1-near")
     assert methods(circles) == ["pgd"]
     assert methods(squares) == [*(f"method-{index:02d}" for index in range(10, 0, -1)), "pgd"]
     assert "not shown: 1 more ranked, 1 adversarial, 1 partial" in squares
