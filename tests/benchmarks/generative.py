@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from plain_diffusion import PlainACE, PlainDiME  # noqa: E402
 from plain_guided import PlainLDCE, PlainSCE  # noqa: E402
-from plain_latent import plain_dive, plain_gan, plain_vae  # noqa: E402
+from plain_latent import plain_dive, plain_dive_apart, plain_gan, plain_vae  # noqa: E402
 from speed import conditions, flips, reached, table, take_turns, timed, write_section  # noqa: E402
 
 DIFFUSION: dict[str, Any] = {
@@ -42,11 +42,14 @@ DIFFUSION: dict[str, Any] = {
     "ldce": PlainLDCE,
     "sce": PlainSCE,
 }
+APART_TOO = ", one explanation at a time"
+"""Marks a second plain form of a method, in which networks see one image at a time even of those of a query."""
 LATENT: dict[str, Any] = {
     "vae-latent": plain_vae,
     "diffeomorphic": plain_vae,
     "gan-latent": plain_gan,
     "dive": plain_dive,
+    f"dive{APART_TOO}": plain_dive_apart,
 }
 SHORT: dict[str, dict[str, Any]] = {
     "dime": {"scales": (8.0,)},
@@ -65,11 +68,11 @@ Way = Callable[[], Tensor]
 
 
 class Bench:
-    """One method on the first queries of a task, and the plain form of it; defaults but for ``settings``."""
+    """One method on the first queries of a task, and the plain form of that name; defaults but for ``settings``."""
 
     def __init__(self, name: str, task: Task, images: int, settings: dict[str, Any]) -> None:
         self.name = name
-        self.method: Method = METHODS.load(name)(**settings)
+        self.method: Method = METHODS.load(name.removesuffix(APART_TOO))(**settings)
         self.method.setup(MethodView(task, self.method.needs))
         self.images, self.targets = task.images(slice(0, images)), task.targets[:images]
         self.classifier = task.load(task.classifier)
@@ -99,7 +102,7 @@ class Bench:
 def against_plain(task: Task, names: list[str], images: int, rounds: int) -> list[str]:
     rows, times = [], {}
     for name in names:
-        bench = Bench(name, task, images, SHORT.get(name, {}))
+        bench = Bench(name, task, images, SHORT.get(name.removesuffix(APART_TOO), {}))
         turns = take_turns({"plain": bench.plain, "cfbench": bench.batch}, rounds, name)
         apart = (turns.made["plain"].float() - turns.made["cfbench"].float()).abs().flatten(1).mean(1) > APART
         flipped = " / ".join(flips(bench.classifier, turns.made[way], bench.targets) for way in turns.made)
@@ -169,8 +172,8 @@ def main() -> None:
     plain = (
         f"{said} Default parameters, but fewer steps: {shortened}. Plain is the paper's algorithm written down for one "
         f"image, on the same networks and noise; images apart differ by more than {APART} of 255 levels in the mean. "
-        "`dive`'s plain form has the explanations of a query side by side. The second table has what batching gains "
-        "the networks by themselves."
+        "The first of `dive`'s plain forms has the explanations of a query side by side. The second table has what "
+        "batching gains the networks by themselves."
     )
     alone = networks_alone(task, options.images)
     compared = against_plain(task, [*DIFFUSION, *LATENT], options.images, options.rounds)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from linear_toy import LinearToy, explained
-from plain_latent import plain_dive, plain_gan, plain_vae
+from plain_latent import plain_dive, plain_dive_apart, plain_gan, plain_vae
 
 from cfbench.registry import METHODS
 from cfbench.seeds import QueryRandom
@@ -24,6 +24,7 @@ COUNT = 8
         ("diffeomorphic", plain_vae, {}),
         ("gan-latent", plain_gan, {"proximity": 4.0}),
         ("dive", plain_dive, {"explanations": 3, "steps": 150, "diversity": 0.01}),
+        ("dive", plain_dive_apart, {"explanations": 3, "steps": 150, "diversity": 0.01}),
     ],
 )
 def test_a_batch_gives_what_the_plain_transcription_gives(

@@ -17,7 +17,17 @@ Draw = Callable[..., Tensor]
 """Standard normal noise ``[1, *shape]``."""
 
 
-def sure(classifier: nn.Module, image: Tensor, target: Tensor, confidence: float) -> bool:
+Network = Callable[[Tensor], Tensor]
+Through = Callable[[Network], Network]
+"""How several images go through a network."""
+
+
+def one_by_one(network: Network) -> Network:
+    """The network on one image after the other."""
+    return lambda batch: torch.cat([network(each) for each in batch.split(1)])
+
+
+def sure(classifier: Network, image: Tensor, target: Tensor, confidence: float) -> bool:
     with torch.no_grad():
         return bool(classifier((image * 255).round() / 255).softmax(1)[0, target] >= confidence)
 
@@ -60,13 +70,21 @@ def plain_gan(of: Any, classifier: nn.Module, image: Tensor, target: Tensor, dra
     return made.detach()
 
 
-def plain_dive(of: Any, classifier: nn.Module, image: Tensor, target: Tensor, draw: Draw) -> Tensor:
-    """DiVE (arXiv 2103.10226): its explanations side by side, each kept from when it was sure on."""
-    count, vae = of.explanations, of._vae
+def plain_dive(
+    of: Any,
+    classifier: Network,
+    image: Tensor,
+    target: Tensor,
+    draw: Draw,
+    *,
+    through: Through = lambda network: network,
+) -> Tensor:
+    """DiVE (arXiv 2103.10226): its explanations side by side, which leave when they are sure."""
+    count, vae, decode, classifier = of.explanations, of._vae, through(of._vae.decode), through(classifier)
     with torch.no_grad():
         start = vae.encode(image)[0]
     code = start.clone().requires_grad_()
-    logs = F.log_softmax(classifier(vae.decode(code)), 1)[0]
+    logs = F.log_softmax(classifier(decode(code)), 1)[0]
     information = torch.zeros_like(start)
     for each in logs:
         information += each.exp().detach() * torch.autograd.grad(each, code, retain_graph=True)[0] ** 2
@@ -76,27 +94,33 @@ def plain_dive(of: Any, classifier: nn.Module, image: Tensor, target: Tensor, dr
             free[rank * count // start.shape[1], element] = 0
     moved = (0.01 * draw(count, start.shape[1])[0] * free).requires_grad_()
     optimiser = torch.optim.Adam([moved], lr=of.rate)
-    found, done = image.repeat(count, 1, 1, 1), [False] * count
+    found, open_ = image.repeat(count, 1, 1, 1), torch.arange(count)
     for step in range(of.steps + 1):
-        made = vae.decode(start + moved)
-        for index in range(count):
-            if not done[index]:
-                found[index] = made[index].detach()
-                done[index] = sure(classifier, made[index : index + 1], target, of.confidence)
-        if step == of.steps or all(done):
+        made = decode(start + moved[open_])
+        found[open_] = made.detach()
+        still = torch.tensor([not sure(classifier, each[None], target, of.confidence) for each in made])
+        open_ = open_[still]
+        if step == of.steps or not len(open_):
             break
-        left, still = 1 - step / of.steps, ~torch.tensor(done)
-        losses = F.cross_entropy(classifier(made), target.expand(count), reduction="none")
+        left, made = 1 - step / of.steps, made[still]
+        losses = F.cross_entropy(classifier(made), target.expand(len(made)), reduction="none")
         losses = losses + left * of.reconstruction * (made - image).abs().flatten(1).mean(1)
-        losses = losses + left * of.sparsity * moved.abs().sum(1)
+        losses = losses + left * of.sparsity * moved[open_].abs().sum(1)
         directions = F.normalize(moved, dim=1)
-        losses = losses + of.diversity * ((directions @ directions.T) ** 2).sum(1) - of.diversity
+        losses = losses + of.diversity * ((directions[open_] @ directions.T) ** 2).sum(1) - of.diversity
         optimiser.zero_grad()
-        losses[still].sum().backward()
+        losses.sum().backward()
         before = moved.detach().clone()
         optimiser.step()
         with torch.no_grad():
-            moved.copy_(torch.where(still[:, None], moved * free, before))
+            stepped = moved * free
+            moved.copy_(before)
+            moved[open_] = stepped[open_]
     chances = classifier((found * 255).round() / 255).softmax(1)[:, target[0]].detach()
     near = 2 - (found - image).abs().flatten(1).mean(1)
     return found[torch.where(chances >= of.confidence, near, chances).argmax()][None]
+
+
+def plain_dive_apart(of: Any, classifier: Network, image: Tensor, target: Tensor, draw: Draw) -> Tensor:
+    """The same, but networks see one explanation after the other."""
+    return plain_dive(of, classifier, image, target, draw, through=one_by_one)
