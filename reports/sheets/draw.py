@@ -16,7 +16,7 @@ from cfbench.report.build import plain
 from cfbench.report.records import read_all, rules_of
 from cfbench.report.scene import Plate, palette_of, scene_of
 from cfbench.report.sheets import sheet
-from cfbench.report.style import settle, theme
+from cfbench.report.style import DPI, settle, theme
 
 FOLDER = Path(__file__).parent
 RECORDS = FOLDER.parents[1] / "leaderboard" / "records"
@@ -25,7 +25,6 @@ HEAD = """# Contact sheets
 What every published row made of the same fixed queries, board by board: one row a method, the best rank first. Made by
 `python reports/sheets/draw.py` from [leaderboard/records](../../leaderboard/records).
 """
-DPI = 120
 
 
 def main() -> None:
