@@ -43,8 +43,9 @@ def boards_of(entries: Sequence[Entry], rules: Rules) -> list[Board]:
     """Entries as boards, each ranked.
 
     Entries go together if the question is the same (task, targets, split with its hash, network explained with its
-    hash) and the deciding metrics, as far as they have them, were computed by the same versions and networks. The task
-    with the most entries comes first; of a task its own classifier, and the usual target rule.
+    hash) and the deciding metrics, as far as they have them, were computed by the same versions and networks. Tasks of
+    ``rules.first`` come first, then those with the most entries; of a task its own classifier, and the usual target
+    rule.
 
     Raises:
         CorruptFile: entries of one board explain different queries.
@@ -53,7 +54,10 @@ def boards_of(entries: Sequence[Entry], rules: Rules) -> list[Board]:
     for entry in entries:
         questions[_question(entry.record)].append(entry)
     sizes = Counter(entry.record.key.task for entry in entries)
-    ordered = sorted(questions, key=lambda question: (-sizes[question[0]], *_order(question)))
+    places = {task: place - len(rules.first) for place, task in enumerate(rules.first)}
+    ordered = sorted(
+        questions, key=lambda question: (places.get(question[0], 0), -sizes[question[0]], *_order(question))
+    )
     parts = [part for question in ordered for part in _by_judges(questions[question], rules)]
     seen: Counter[str] = Counter()
     found = []

@@ -29,6 +29,7 @@ class Rules(BaseModel):
         columns: metrics whose values a query are kept in published tables.
         pareto: metrics, or ``seconds``, in which a row of the Pareto front is nowhere worse than another.
         metrics: what is shown, in this order, with the names shown.
+        first: tasks that come first, such as ``mnist@v1``; the others follow by how many records they have.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,7 @@ class Rules(BaseModel):
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     pareto: Annotated[tuple[str, ...], Field(min_length=1)]
     metrics: dict[str, str]
+    first: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ def settle(figure: Figure) -> None:
     """Lay a figure out once for all its files, without ligatures: each would be looked up and embedded as a font."""
     from matplotlib.text import Text
 
+    figure.set_dpi(DPI)
     if engine := figure.get_layout_engine():
         engine.execute(figure)
     figure.set_layout_engine("none")

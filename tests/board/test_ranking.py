@@ -65,6 +65,8 @@ def test_the_task_with_the_most_records_comes_first(records: Path) -> None:
         write_entry(records, method, np.ones(10), key={"task": "b@v1"})
     write_entry(records, "pgd", np.ones(10), key={"task": "c@v1"})
     assert [board.record.key.task for board in boards(records)] == ["b@v1", "a@v1", "c@v1"]
+    first = Rules.beside(records).model_copy(update={"first": ("c@v1", "gone@v1", "a@v1")})
+    assert [board.record.key.task for board in boards_of(read_entries(records), first)] == ["c@v1", "a@v1", "b@v1"]
 
 
 @pytest.mark.parametrize(("wins", "status"), [(8, "ranked"), (5, "adversarial")])
