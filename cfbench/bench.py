@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -52,7 +53,10 @@ class Speed:
 
 
 class _Operations(TorchDispatchMode):
-    """Counts floating-point operations of convolutions and matrix products, by torch's own formulas."""
+    """Counts floating-point operations of convolutions and matrix products, by torch's own formulas but for one.
+
+    torch counts the gradient of a grouped convolution's weights as if every group met every other.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -66,9 +70,18 @@ class _Operations(TorchDispatchMode):
         if parts is not NotImplemented:
             return parts
         result = func(*args, **(kwargs or {}))
-        if func.overloadpacket in flop_registry:
+        if func.overloadpacket is torch.ops.aten.convolution_backward:
+            self.total += _gradients(*args)
+        elif func.overloadpacket in flop_registry:
             self.total += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def _gradients(slope: Tensor, images: Tensor, weight: Tensor, *rest: Any) -> int:
+    """Operations of a convolution's backward: the gradients of images and of weights take what forward took, each."""
+    *_, transposed, _, _, asked = rest
+    forward: int = 2 * (images if transposed else slope).numel() * weight[0].numel()
+    return forward * sum(asked[:2])
 
 
 def method_speed(method: Method, task: Task, *, queries: int, rounds: int) -> Speed:

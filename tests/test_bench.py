@@ -47,6 +47,13 @@ def test_operations_are_those_of_the_classifier(task: Task) -> None:
     assert step == pytest.approx(2 * sum(counted) / 1e9, rel=0.01)
 
 
+def test_a_network_of_its_own_for_every_query_takes_as_many_operations_beside_others(task: Task) -> None:
+    """Priors go through grouped convolutions, a group a query; without a limit reached, the work is the same."""
+    settings = {"warmup": 2, "steps": 2, "confidence": 0.999999}
+    speeds = [method_speed(METHODS.load("dip").create(settings), task, queries=n, rounds=1) for n in (2, 6)]
+    assert speeds[1].gflop == pytest.approx(speeds[0].gflop, rel=0.02)
+
+
 def test_the_peak_is_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the seconds, twice the speed."""
     monkeypatch.setattr("cfbench.bench.least_seconds", lambda call, rounds: 0.01)
