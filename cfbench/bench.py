@@ -81,7 +81,7 @@ def _gradients(slope: Tensor, images: Tensor, weight: Tensor, *rest: Any) -> int
     """Operations of a convolution's backward: the gradients of images and of weights take what forward took, each."""
     *_, transposed, _, _, asked = rest
     forward: int = 2 * (images if transposed else slope).numel() * weight[0].numel()
-    return forward * sum(asked[:2])
+    return forward * int(sum(asked[:2]))
 
 
 def method_speed(method: Method, task: Task, *, queries: int, rounds: int) -> Speed:
