@@ -14,7 +14,7 @@ from cfbench.report.captions import caption
 from cfbench.report.scene import COLUMNS, LeftOut, Plate, Scene, facts
 from cfbench.report.style import COLUMN, SMALL
 
-LEGIBLE = 0.061
+LEGIBLE = 0.058
 """Inches of a character of a row's name."""
 
 WRAP = 9
