@@ -101,7 +101,8 @@ class Evaluation:
         """Take the folder and see what is there.
 
         Raises:
-            CfbenchError: another process holds it, it holds another run, or frozen files are missing or damaged.
+            CfbenchError: another process holds it, it holds another run, or images or frozen files are missing or
+                damaged.
         """
         verify(self.live.task.dataset)
         self._resources.enter_context(self.folder.held(requested=self.advance.requested))

@@ -270,11 +270,13 @@ class Judges:
 
 
 def verify(dataset: Dataset) -> None:
-    """Check that every network that must judge is there and has its hash, before anything is computed.
+    """Check that the images are here, and every network that must judge, with its hash, before anything is computed.
 
     Raises:
-        MissingResource: one is not built. CorruptFile: one is damaged.
+        MissingResource: the user has to bring the images first, or a network is not built. CorruptFile: one is damaged.
     """
+    if (remedy := dataset.absent()) is not None:
+        raise MissingResource(remedy)
     for role in REQUIRED:
         for name in dataset.names(role):
             dataset.verify(dataset.entry(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -64,6 +65,20 @@ def test_help_is_light() -> None:
 def test_importing_the_package_is_light() -> None:
     code = "import sys, cfbench; assert not {'torch', 'numpy', 'pandas', 'typer'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"cfbench {importlib.metadata.version('cfbench-vision')}\n"
+
+
+def test_without_the_users_pictures_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CFBENCH_CACHE", str(tmp_path / "cache"))
+    assert exit_code("evaluate", "--method", "pgd", "--task", "ham10000", "--out", tmp_path / "runs") == 2
+    assert "then run: cfbench prepare ham10000 --data DIR" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_list_names_everything_and_explains_one(cfbench: Command) -> None:

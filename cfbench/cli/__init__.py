@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -32,6 +33,24 @@ app = typer.Typer(
     help="Benchmark of visual counterfactual explanations: run methods on frozen tasks, score what they stored.",
     epilog="Start with: cfbench list, then cfbench evaluate --method NAME",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from cfbench.provenance import version
+
+        print(f"cfbench {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None: ...
+
+
 app.command("list")(list_things)
 app.command()(prepare)
 app.command()(evaluate)
