@@ -40,7 +40,7 @@ def check(
     console.print(f"[bold]{escape(instance.name)}[/bold] on {chosen.key}, {escape(given)}", soft_wrap=True)
     table = Table("", "check", "what it asks for", "seconds", box=None, pad_edge=False)
     failed = 0
-    with Live(table, console=console, refresh_per_second=4):
+    with Live(table, console=console, refresh_per_second=4, transient=True):
         for each in CHECKS:
             started = time.perf_counter()
             sign, text = "[green]✓[/green]", escape((each.__doc__ or "").strip().partition("\n")[0])
@@ -51,6 +51,7 @@ def check(
                 reason = str(error) if expected else f"{type(error).__name__}: {error}"
                 sign, text, failed = "[red]✗[/red]", f"[red]{escape(reason)}[/red]", failed + 1
             table.add_row(sign, each.__name__.replace("_", " "), text, f"{time.perf_counter() - started:.1f}")
+    console.print(table)
     if failed:
         console.print(f"{failed} of {len(CHECKS)} checks failed")
         raise typer.Exit(FAILED)

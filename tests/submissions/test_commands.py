@@ -30,7 +30,7 @@ def test_a_new_method_goes_all_the_way(
     assert "next: cfbench check my_method.py:MyMethod" in capsys.readouterr().out
     assert exit_code("check", "my_method.py:MyMethod", "--task", toy_key) == 0
     shown = capsys.readouterr().out
-    assert f"all {len(CHECKS)} checks passed" in shown
+    assert f"\nall {len(CHECKS)} checks passed\n" in shown, "on a line of its own, also where no terminal is"
     assert shown.count("✓") == len(CHECKS)
     assert exit_code("evaluate", "--method", "my_method.py:MyMethod", "--task", toy_key) == 0
     [run] = (tmp_path / "runs").glob("*/*")
