@@ -103,7 +103,7 @@ def challenge(
         made = challenged(record, folder, chosen, members)
     write_json(out, made)
     _print_challenge(Console(), made)
-    Console().print(f"challenge: {shown(out)}", soft_wrap=True)
+    Console().print(f"challenge: {shown(out)}\nnext: attach it to an issue that names the row", soft_wrap=True)
 
 
 @contextmanager
