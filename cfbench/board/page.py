@@ -10,7 +10,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "web"
 
-STYLES = ("page.css", "controls.css", "table.css", "plot.css", "gallery.css", "card.css")
+STYLES = ("page.css", "controls.css", "table.css", "plot.css", "gallery.css", "overview.css", "card.css")
 SCRIPTS = (
     "data.js",
     "dom.js",
@@ -19,6 +19,7 @@ SCRIPTS = (
     "filters.js",
     "table.js",
     "plot.js",
+    "overview.js",
     "pictures.js",
     "gallery.js",
     "compare.js",

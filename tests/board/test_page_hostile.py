@@ -35,7 +35,7 @@ def test_no_string_becomes_more_than_text(visit: Open, tmp_path: Path, everywher
     watched = visit(path=path)
     page = watched.page
     assert page.evaluate(FOREIGN) == OURS
-    for view in ("ranking", "gallery", "compare", "about"):
+    for view in ("ranking", "overview", "gallery", "compare", "about"):
         page.get_by_role("button", name=view.capitalize(), exact=True).click()
         assert page.locator(f"#view-{view}").is_visible()
         page.wait_for_timeout(100)
@@ -56,7 +56,7 @@ def test_no_string_becomes_more_than_text(visit: Open, tmp_path: Path, everywher
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_addresses_are_text_too(visit: Open, payload: str) -> None:
-    names = ("search", "task", "card", "sort", "columns", "x", "a", "family")
+    names = ("search", "task", "card", "sort", "columns", "x", "a", "family", "score", "by")
     watched = visit("#" + urlencode(dict.fromkeys(names, payload)))
     assert watched.page.evaluate(FOREIGN) == OURS
 

@@ -109,7 +109,7 @@ def test_colours_follow_the_system_until_they_are_chosen(visit: Open) -> None:
     assert chosen.is_checked()
 
 
-@pytest.mark.parametrize("view", ["ranking", "gallery", "compare", "about"])
+@pytest.mark.parametrize("view", ["ranking", "overview", "gallery", "compare", "about"])
 def test_a_phone_scrolls_up_and_down_only(visit: Open, view: str) -> None:
     watched = visit(f"#view={view}", viewport={"width": 390, "height": 844})
     wide, shown = watched.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -120,7 +120,7 @@ def test_a_phone_scrolls_up_and_down_only(visit: Open, view: str) -> None:
 def test_little_on_the_board_is_said_and_shown(visit: Open, tmp_path: Path, methods: int, tasks: int) -> None:
     path = tmp_path / "index.html"
     path.write_text(build(board_data(methods, tasks)), encoding="utf-8")
-    for view in ("ranking", "gallery", "compare", "about"):
+    for view in ("ranking", "overview", "gallery", "compare", "about"):
         watched = visit(f"#view={view}", path)
         assert watched.page.get_by_text("There are no records yet").is_visible() == (methods == 0)
         assert watched.page.locator(f"#view-{view}").is_visible() == (methods > 0)

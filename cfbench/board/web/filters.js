@@ -1,6 +1,6 @@
 // Which rows are shown, and in which order.
 
-const inTask = () => (state.task === "all" ? data.rows : (rowsOf.get(state.task) ?? []));
+const inTask = () => (state.task === "all" || state.view === "overview" ? data.rows : (rowsOf.get(state.task) ?? []));
 
 const taskOrder = (row) => [...tasks.keys()].indexOf(row.task);
 

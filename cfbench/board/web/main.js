@@ -2,6 +2,7 @@
 
 const RENDERERS = {
   ranking: () => [renderTable(), renderPlot(), light(state.pick)],
+  overview: renderOverview,
   gallery: renderGallery,
   compare: renderComparison,
   about: renderAbout,
@@ -17,8 +18,8 @@ function render() {
     if (button.dataset.view === state.view) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
-  document.getElementById("task").hidden = state.view === "about";
-  document.getElementById("filters").hidden = !["ranking", "gallery"].includes(state.view);
+  document.getElementById("task").hidden = ["about", "overview"].includes(state.view);
+  document.getElementById("filters").hidden = !["ranking", "overview", "gallery"].includes(state.view);
   document.getElementById("tools").hidden = state.view !== "ranking";
   const compared = [state.a, state.b].filter(Boolean).length;
   document.getElementById("comparing").hidden = compared < 2;

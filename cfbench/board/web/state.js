@@ -1,6 +1,6 @@
 // What the page shows, kept in the address after the # so that every view is a permalink.
 
-const VIEWS = ["ranking", "gallery", "compare", "about"];
+const VIEWS = ["ranking", "overview", "gallery", "compare", "about"];
 
 const DEFAULTS = {
   task: data.tasks[0]?.id ?? "",
@@ -21,6 +21,8 @@ const DEFAULTS = {
   card: "",
   pick: "",
   pictures: "both",
+  score: "",
+  by: "",
 };
 const FILTERS = ["search", "family", "track", "access", "status", "verified"];
 const LEAVES_A_STEP = ["task", "view", "card"];
