@@ -59,15 +59,17 @@ function networks(text) {
   return parts.map(([name, hash]) => (hash === undefined ? short(name) : `${name} ${short(hash)}`)).join(", ");
 }
 
+// How a task is asked: its target rule, and the network explained and the split where they are not the usual ones.
+const variant = (task) =>
+  [task.rule, task.classifier === "classifier" ? "" : task.classifier, task.split === "test" ? "" : task.split].filter(
+    Boolean,
+  );
+
 // A task as a reader knows it, with what tells it from others of the same title.
 function taskName(task) {
   const alike = data.tasks.filter((other) => other.title === task.title);
-  const parts = [task.title];
-  if (alike.some((other) => other.task !== task.task)) parts.push(task.task);
-  parts.push(task.rule);
-  if (task.classifier !== "classifier") parts.push(task.classifier);
-  if (task.split !== "test") parts.push(task.split);
-  return parts.join(" · ");
+  const key = alike.some((other) => other.task !== task.task) ? [task.task] : [];
+  return [task.title, ...key, ...variant(task)].join(" · ");
 }
 
 // Names of the classes that a query had and was asked for.

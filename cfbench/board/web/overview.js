@@ -97,7 +97,7 @@ function overviewHead(column) {
       h("th", { scope: "col", class: "method" }, "Method"),
       head("", "Median place", () => h("p", {}, PLACE)),
       data.tasks.map((task) =>
-        head(task.id, [task.title, h("small", {}, `${task.task} · ${task.rule}`)], () => [
+        head(task.id, [task.title, h("small", {}, [task.task, ...variant(task)].join(" · "))], () => [
           h("strong", {}, taskName(task)),
           h("p", {}, `${count(task.n)} queries`),
         ]),
