@@ -1,13 +1,14 @@
 """A peer package in an environment of its own: xGEM as bex has it, on the task's classifier and VAE.
 
 python3 -m venv bex
-bex/bin/pip install torch torchvision pandas h5py tqdm requests scikit-learn
+bex/bin/pip install torch torchvision pandas h5py matplotlib tqdm requests scikit-learn
 bex/bin/pip install --no-deps bex==0.5.2
 cfbench evaluate --method examples/bex/adapter.py:BexXGEM --set python=bex/bin/python
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import cast
 
@@ -73,11 +74,13 @@ class BexXGEM(Method):
     def prepare(self, task: MethodView) -> None:
         vae = cast(VAE, task.network("vae"))
         image = torch.zeros(1, *task.image_shape)
-        coder = torch.jit.trace_module(Coder(vae), {"encode": image, "decode": torch.zeros(1, vae.latent)})
+        with warnings.catch_warnings(action="ignore"):  # deprecated, yet what a Python without cfbench can load
+            classifier = torch.jit.trace(task.classifier.network, image)
+            coder = torch.jit.trace_module(Coder(vae), {"encode": image, "decode": torch.zeros(1, vae.latent)})
         self._worker = Worker(
             self.python,
             Path(__file__).with_name("worker.py"),
-            [torch.jit.trace(task.classifier.network, image), coder, self.steps, self.rate, self.proximity],
+            [classifier, coder, self.steps, self.rate, self.proximity],
             limit=self.limit,
             advice="make an environment that has bex, as adapter.py says",
         )
