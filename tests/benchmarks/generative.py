@@ -126,7 +126,10 @@ def against_dime(task: Task, images: int, rounds: int) -> list[str]:
 
 
 def networks_alone(task: Task, images: int) -> str:
-    """What batching can gain at most: evaluations of the networks on one image and on many, nothing else."""
+    """What batching can gain at most: evaluations of the networks on few images and on many, nothing else.
+
+    ``dive``'s plain form has the explanations of a query side by side, so that few are more than one there.
+    """
     model, vae, classifier = (task.load(name) for name in ("diffusion", "vae", task.classifier))
 
     def unet(count: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -146,15 +149,17 @@ def networks_alone(task: Task, images: int) -> str:
 
         return 1000 * min(timed(once)[1] for _ in range(10)) / len(start)
 
-    rows = []
-    for label, make, sloped in (
-        ("diffusion model, forwards", unet, False),
-        ("diffusion model, forwards and backwards", unet, True),
-        ("VAE's decoder and classifier, forwards and backwards", judged, True),
+    rows, explanations = [], METHODS.load("dive")().explanations
+    for label, make, sloped, side_by_side in (
+        ("diffusion model, forwards", unet, False, 1),
+        ("diffusion model, forwards and backwards", unet, True, 1),
+        ("VAE's decoder and classifier, forwards and backwards", judged, True, 1),
+        (f"the same, {explanations} explanations side by side", judged, True, explanations),
     ):
-        one, many = (milliseconds(make(count), sloped) for count in (1, images))
-        rows.append([label, f"{one:.2f}", f"{many:.2f}", f"{one / many:.1f}"])
-    return table(["networks alone", "one image, ms", f"of {images}, ms an image", "times"], rows)
+        counts = (side_by_side, images * side_by_side)
+        few, many = (milliseconds(make(count), sloped) for count in counts)
+        rows.append([label, *(f"{count}" for count in counts), f"{few:.2f}", f"{many:.2f}", f"{few / many:.1f}"])
+    return table(["networks alone", "few", "many", "of few, ms an image", "of many", "times"], rows)
 
 
 def main() -> None:

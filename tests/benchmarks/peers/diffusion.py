@@ -1,6 +1,6 @@
 """``dime``, ``fast-dime`` and ``ace`` against peal-xai 0.1.0 on the same networks, queries, steps and threads.
 
-    pip install peal-xai==0.1.0 mpich          # beside cfbench, in an environment of its own
+    pip install "peal-xai[mpi]==0.1.0" mpich  # beside cfbench, in an environment of its own
     python tests/benchmarks/peers/diffusion.py [--images 20] [--rounds 3]
 
 Writes a section of ``reports/generative-speed.md``. The peer's own sampling functions, attack and inpainting are called
