@@ -38,6 +38,7 @@ from cfbench.stats import (
     average_ranks,
     bootstrap_mean,
     crossed_difference,
+    crossed_p,
     friedman,
     least_rate,
     mean_interval,
@@ -214,6 +215,22 @@ def test_crossed_test_keeps_its_level_where_the_sign_flip_does_not() -> None:
     crossed, flipped = crossed_rejections(3, "queries", 0.5, 500)
     assert crossed <= binom.ppf(0.999, 500, 0.07) / 500
     assert flipped > 0.1
+
+
+def test_crossed_p_is_welchs_where_only_seeds_vary_and_the_paired_t_tests_where_only_queries_do() -> None:
+    random = np.random.default_rng(18)
+    seeds = [np.repeat(random.normal(shift, size=(3, 1)), 50, axis=1) for shift in (0, 2)]
+    assert crossed_p(*seeds) == pytest.approx(ttest_ind(seeds[0][:, 0], seeds[1][:, 0], equal_var=False).pvalue)
+    queries = [np.repeat(random.normal(shift, size=(1, 50)), 3, axis=0) for shift in (0.0, 0.3)]
+    assert crossed_p(*queries) == pytest.approx(ttest_rel(queries[0][0], queries[1][0]).pvalue)
+
+
+@pytest.mark.parametrize(("kind", "share", "most"), [*((kind, 0.0, 0.05) for kind in EFFECTS), ("queries", 0.9, 0.08)])
+def test_crossed_p_keeps_its_level_where_each_query_draws_its_own(kind: str, share: float, most: float) -> None:
+    random, runs = np.random.default_rng(19), 500
+    zeros = np.zeros((1, 200))
+    rejected = sum(crossed_p(crossed_table(random, 3, 200, kind, share), zeros) < 0.05 for _ in range(runs))
+    assert rejected <= binom.ppf(0.999, runs, most)
 
 
 def test_paired_rates_without_discordant_pairs() -> None:

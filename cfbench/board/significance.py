@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cfbench.errors import InvalidParameter
 from cfbench.paired import exact_sign_flip, whole_steps, without_equal_seeds
-from cfbench.stats import LEVEL, Floats, crossed_difference, holm
+from cfbench.stats import LEVEL, Floats, crossed_p, holm
 
 Flags = NDArray[np.bool_]
 
@@ -21,8 +21,8 @@ CLEAR = 1e-12
 def corrected_p(tables: Sequence[Floats]) -> Floats:
     """Holm-corrected p-values ``[R, R]`` of the differences of all pairs of R tables ``[seeds, queries]``.
 
-    The tests of :func:`cfbench.paired.paired_differences`, without its intervals and for all pairs at once: the exact
-    sign flip between rows of one seed, crossed effects of seeds and queries between others.
+    The exact sign flip between rows of one seed, as of :func:`cfbench.paired.paired_differences`; between others
+    crossed effects of seeds and queries by :func:`cfbench.stats.crossed_p`, so that a row does not lose by more seeds.
 
     Raises:
         InvalidParameter: values are no shares of a few parts.
@@ -35,7 +35,7 @@ def corrected_p(tables: Sequence[Floats]) -> Floats:
     pairs = list(itertools.combinations(range(len(rows)), 2))
     for a, b in pairs:
         if len(rows[a]) > 1 or len(rows[b]) > 1:
-            p[a, b] = crossed_difference(rows[a], rows[b]).p
+            p[a, b] = crossed_p(rows[a], rows[b])
     if pairs:
         first, second = np.array(pairs).T
         p[first, second] = p[second, first] = holm(p[first, second])
