@@ -64,14 +64,24 @@ def _blocks(n: int) -> Iterator[tuple[int, int]]:
         yield block, min(rows, RESAMPLES - start)
 
 
+def bernstein_margin(deviation: float, width: float, n: int) -> float:
+    """Half of a 95 % interval of the mean of ``n`` values of standard deviation ``deviation`` in a range of ``width``.
+
+    The empirical Bernstein bound (Maurer and Pontil, COLT 2009, theorem 4) on both sides; ``deviation`` divides by n.
+    """
+    log = math.log(4 / (1 - LEVEL))
+    return deviation * math.sqrt(2 * log / (n - 1)) + width * 7 * log / (3 * (n - 1))
+
+
 def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
     """95 % symmetric studentised bootstrap interval of the mean of ``values`` [n]; None below ``LEAST`` values.
 
     Hall (JRSS B 50, 1988): the mean -+ the quantile of ``|t*|`` times the standard error. It covers on skewed values,
     where the percentile and BCa forms fall short, and on heavy-tailed differences, where the equal-tailed form does.
-    Few distinct values can make its limits infinite; they are kept within the range of the values, and are that range
-    where squares vanish or overflow. Every call with the same n and seed reads the same resamples. Sums avoid BLAS, so
-    that threads do not change a bit.
+    Where all but a few values are equal or nearly so, resamples without those few make the quantile huge or infinite:
+    the interval is no wider than :func:`bernstein_margin` allows, with the range of the values as that of all there can
+    be. It stays within that range, and is that range where squares vanish or overflow. Every call with the same n and
+    seed reads the same resamples. Sums avoid BLAS, so that threads do not change a bit.
     """
     n = len(values)
     if n < LEAST:
@@ -92,7 +102,8 @@ def bootstrap_mean(values: Floats, *, seed: int = 0) -> Interval | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios.append(np.nan_to_num(np.abs(means) / np.sqrt(np.maximum(variances, 0)), posinf=np.inf))
     quantile = float(np.quantile(np.concatenate(ratios), LEVEL, method="inverted_cdf"))
-    margin = quantile * float(np.sqrt(squares.mean()))
+    deviation = float(np.sqrt(squares.mean()))
+    margin = min(quantile * deviation, bernstein_margin(deviation, high - low, n))
     return max(mean - margin, low), min(mean + margin, high)
 
 

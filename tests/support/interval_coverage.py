@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, t
 
 from cfbench.paired import LEAST_DIFFERING, LEAST_PAIRS, paired_rate_difference, sign_flip
-from cfbench.stats import Floats, Interval, _blocks, _counts, crossed_difference, wilson
+from cfbench.stats import Floats, Interval, _blocks, _counts, bernstein_margin, crossed_difference, wilson
 
 Random = np.random.Generator
 Draw = Callable[[Random, tuple[int, ...]], Floats]
@@ -33,6 +33,15 @@ EFFECTS = {
     "interaction": (0.0, 1.0),
 }
 """Standard deviation, squared, of the effect of the query and of what is left for each (seed, query)."""
+
+
+LOW, HIGH = 0.93, 0.97
+
+
+def assert_covers(share: float, runs: int, *, low: float = LOW, high: float = HIGH) -> None:
+    """The count of covering intervals is one that a coverage between ``low`` and ``high`` gives (both tails .001)."""
+    count = round(share * runs)
+    assert binom.ppf(0.001, runs, low) <= count <= binom.ppf(0.999, runs, high), share
 
 
 def wilson_coverage(n: int, rates: Floats) -> Floats:
@@ -58,8 +67,10 @@ def bootstrap_limits(samples: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.nan_to_num(np.abs(means) / np.sqrt(np.maximum(variances, 0)), posinf=np.inf))
     quantile = np.quantile(np.concatenate(parts), 0.95, axis=0, method="inverted_cdf")
+    deviations, widths = np.sqrt(np.square(centred).mean(axis=1)), np.ptp(samples, axis=1)
     with np.errstate(invalid="ignore"):
-        margin = np.nan_to_num(quantile * np.sqrt(np.square(centred).mean(axis=1)), nan=0.0, posinf=np.inf)
+        margin = np.nan_to_num(quantile * deviations, nan=0.0, posinf=np.inf)
+    margin = np.minimum(margin, [bernstein_margin(*pair, n) for pair in zip(deviations, widths, strict=True)])
     return np.stack([np.maximum(mean - margin, samples.min(axis=1)), np.minimum(mean + margin, samples.max(axis=1))])
 
 
