@@ -75,7 +75,7 @@ def wilson_part() -> list[str]:
 
 def means_part(runs: int) -> list[str]:
     lines = [
-        "## Means of one seed: symmetric studentised bootstrap (Hall 1988), no wider than the empirical Bernstein bound",
+        "## Means of one seed: symmetric studentised bootstrap (Hall 1988) within the empirical Bernstein bound",
         "",
     ]
     lines += [
